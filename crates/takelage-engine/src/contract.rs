@@ -1,0 +1,140 @@
+//! What takelage asks of an engine.
+
+use std::{collections::BTreeMap, future::Future, path::Path};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::{
+    Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError, ExecOutput, ExecSpec, ImageArchive,
+    ImageConfig, ImageId, ImageRecord, Reference,
+};
+
+/// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
+pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
+
+/// Images and containers. Cheap to clone; clones share one connection pool.
+///
+/// Every error names the operation and the object (see [`EngineError`]). Dropping a future cancels what it
+/// waits for, but may leave what was already created; callers remove it by its labels.
+pub trait Engine: Clone + Send + Sync + 'static {
+    /// The engine's containers.
+    type Container: Container;
+
+    /// Says which engine this is, with its version, such as `docker 20.10.24`. Fails if none answers.
+    fn describe(&self) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Looks an image up in the engine's own store, by name or id. `None`: it is not there.
+    fn image(&self, name: &str) -> impl Future<Output = Result<Option<ImageRecord>, EngineError>> + Send;
+
+    /// Fetches an image from its registry with the user's existing logins.
+    fn pull(
+        &self,
+        reference: &Reference,
+        progress: Progress<'_>,
+    ) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
+
+    /// Sends an image to its registry with the user's existing logins.
+    fn push(
+        &self,
+        reference: &Reference,
+        progress: Progress<'_>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Adds an image from an archive. The archive's own names are not applied.
+    ///
+    /// The result's id is the digest of the archive's configuration, byte for byte.
+    fn load(&self, archive: ImageArchive) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
+
+    /// Writes images as a docker-archive to `path`, by a temporary file beside it and a rename.
+    fn save(&self, names: &[String], path: &Path) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Gives an image one more name, taking it away from the image that had it.
+    fn tag(&self, image: &ImageId, name: &Reference) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Removes a name, or an image with all its names. Removing what is not there succeeds.
+    fn remove_image(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Creates and starts a container.
+    ///
+    /// If anything fails after its creation, the container is removed before the error is returned. With
+    /// [`Startup::Systemd`](crate::Startup) it returns when systemd is up, or says what keeps it from coming up.
+    fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Self::Container, EngineError>> + Send;
+
+    /// Lists containers that carry all these labels, running or not.
+    fn containers(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Vec<ContainerRecord>, EngineError>> + Send;
+
+    /// Takes hold of an existing container. It is not checked whether it exists.
+    fn container(&self, record: &ContainerRecord) -> Self::Container;
+}
+
+/// One container. Cheap to clone; clones are the same container.
+pub trait Container: Clone + Send + Sync + 'static {
+    /// Returns the engine's id of the container.
+    fn id(&self) -> &ContainerId;
+
+    /// Returns its name.
+    fn name(&self) -> &str;
+
+    /// Says whether it runs, and how it ended if not. `None`: it is gone.
+    fn state(&self) -> impl Future<Output = Result<Option<ContainerState>, EngineError>> + Send;
+
+    /// Returns the last `lines` lines that its own command wrote, both streams in order.
+    fn logs(&self, lines: usize) -> impl Future<Output = Result<String, EngineError>> + Send;
+
+    /// Runs a command and hands its output to `chunks` in the order in which it was written, as it comes.
+    ///
+    /// Returns the exit status when the command has ended and all its output was handed over. Backpressure:
+    /// a full channel slows the command down. A closed channel discards the rest.
+    fn exec(
+        &self,
+        spec: ExecSpec,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> impl Future<Output = Result<i64, EngineError>> + Send;
+
+    /// Runs a command and collects its output in memory.
+    fn run(&self, spec: ExecSpec) -> impl Future<Output = Result<ExecOutput, EngineError>> + Send {
+        async move {
+            let (sender, mut chunks) = mpsc::channel(64);
+            let collect = async {
+                let mut output = ExecOutput::default();
+                while let Some(chunk) = chunks.recv().await {
+                    output.append(&chunk);
+                }
+                output
+            };
+            let (status, mut output) = tokio::join!(self.exec(spec, sender), collect);
+            output.status = status?;
+            Ok(output)
+        }
+    }
+
+    /// Unpacks a tar archive below the directory `at`, which must exist. Owners, modes, times and links are those of the archive.
+    fn put(&self, at: &str, tar: Bytes) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Packs the file or directory `path` as tar; entry names begin with the last component of `path`.
+    ///
+    /// A missing path is [`EngineError::NoSuchPath`]. A symbolic link is packed as such.
+    fn get(&self, path: &str) -> impl Future<Output = Result<Bytes, EngineError>> + Send;
+
+    /// Packs the whole root file system as tar into the file `to`, without mounts.
+    fn export(&self, to: &Path) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Makes an image of the container's file system with exactly the metadata of `config`.
+    ///
+    /// The image's layers are those of the container's image and one more. Nothing of the container's own
+    /// command, labels, environment or host name reaches the image.
+    fn commit(&self, config: &ImageConfig) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
+
+    /// Starts it again after a stop.
+    fn start(&self) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Ends its command with the stop signal, or by force after `grace`. A stopped container is fine.
+    fn stop(&self, grace: std::time::Duration) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Ends and removes it with its anonymous volumes. A container that is gone is fine.
+    fn remove(self) -> impl Future<Output = Result<(), EngineError>> + Send;
+}

@@ -1,0 +1,112 @@
+//! The frames of the bridge: the unix socket over which Python (Ansible's connection and callback plugins,
+//! testinfra's backend) asks takelage to act in a container.
+//!
+//! ```text
+//! frame   = length header blob…
+//! length  = 4 bytes, big endian: the header's length in bytes, at most HEADER_LIMIT
+//! header  = JSON: one Request or one Reply
+//! blob    = raw bytes; the header says how many there are and how long each is
+//! ```
+//!
+//! One connection carries one request at a time: the client writes a request and reads its reply. Every forked
+//! Ansible worker opens its own connection, because a stream shared across forks mixes frames.
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol's version, sent with [`Request::Hello`]. Both ends are of one build, so they must agree.
+pub const VERSION: u32 = 1;
+
+/// A header longer than this is not ours.
+pub const HEADER_LIMIT: usize = 1 << 20;
+
+/// What Python asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Request {
+    /// The first frame of every connection.
+    Hello {
+        /// [`VERSION`].
+        version: u32,
+    },
+    /// Run a command. One blob: its standard input.
+    Exec {
+        /// The host's name in the inventory.
+        host: String,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// A user name or id; none is the container's own user.
+        #[serde(default)]
+        user: Option<String>,
+        /// Length of the standard input in bytes.
+        stdin: u64,
+    },
+    /// Write a file, replacing what is there. One blob: its content. The mode is 0644 less the umask, as a copy would be.
+    Put {
+        /// The host's name in the inventory.
+        host: String,
+        /// Absolute path in the container.
+        path: String,
+        /// Length of the content in bytes.
+        length: u64,
+    },
+    /// Read a file. Symbolic links are followed.
+    Get {
+        /// The host's name in the inventory.
+        host: String,
+        /// Absolute path in the container.
+        path: String,
+    },
+    /// Something happened that is worth an event. Answered with [`Reply::Done`].
+    Event {
+        /// What.
+        event: serde_json::Value,
+    },
+    /// A request of a newer version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What takelage answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// The request was carried out and has nothing to return.
+    Done,
+    /// A command ended. Two blobs: standard output and standard error.
+    Exit {
+        /// Its exit status; 128 plus the number for a signal.
+        status: i64,
+        /// Lengths of standard output and standard error in bytes.
+        lengths: [u64; 2],
+    },
+    /// A file's content. One blob.
+    File {
+        /// Its length in bytes.
+        length: u64,
+    },
+    /// The request could not be carried out. This is not the command's own failure.
+    Error {
+        /// What kind of failure.
+        kind: ErrorKind,
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// Why a request could not be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// No container goes by that host name.
+    UnknownHost,
+    /// The container is gone or stopped.
+    Unreachable,
+    /// No such file in the container.
+    NoSuchFile,
+    /// The run was interrupted.
+    Cancelled,
+    /// The request is malformed, too large or of another version.
+    Protocol,
+    /// Anything else that the engine reports.
+    Engine,
+}

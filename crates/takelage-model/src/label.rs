@@ -1,0 +1,22 @@
+//! The labels on everything takelage creates. Only objects with this project's labels are ever removed.
+
+/// The checkout that an object belongs to: project name and a digest of its place, see `takelage-run`.
+pub const PROJECT: &str = "takelage.project";
+/// The image of the project file that an object belongs to.
+pub const IMAGE: &str = "takelage.image";
+/// The run that created an object.
+pub const RUN: &str = "takelage.run";
+/// Why a container exists: one of [`purpose`]'s words.
+pub const PURPOSE: &str = "takelage.purpose";
+
+/// The values of [`PURPOSE`].
+pub mod purpose {
+    /// The container that `develop` keeps.
+    pub const DEVELOP: &str = "develop";
+    /// A container that is committed and removed.
+    pub const PRODUCE: &str = "produce";
+    /// A container of a produced image, removed after its checks.
+    pub const TEST: &str = "test";
+    /// A container in which a bootstrapped image configures its packages.
+    pub const BOOTSTRAP: &str = "bootstrap";
+}
