@@ -1,15 +1,15 @@
 //! Makes text of containers, modules and checks safe to show.
 //!
 //! What a task prints is chosen by whatever runs in the container. Sent to a terminal as it is, it could move
-//! the cursor, retitle the window or hide a line, so escape sequences go and control characters become visible.
+//! the cursor, retitle the window or hide a line, so everything but text goes or becomes visible.
 
 use anstream::adapter::strip_str;
 
 /// Returns `text` with its line ends and tabs and without anything else that a terminal would act upon.
 ///
-/// Escape sequences are removed whole. A carriage return, which progress bars use to begin their line again,
-/// begins a new line. Other control characters and the ones that reverse the direction of writing are written
-/// as `\u{…}`.
+/// Escape sequences and control characters are removed. A carriage return, which progress bars use to begin
+/// their line again, begins a new line. What else could mislead, such as characters that reverse the direction
+/// of writing, is written as `\u{…}`.
 pub(crate) fn block(text: &str) -> String {
     let text = strip_str(text).to_string().replace("\r\n", "\n").replace('\r', "\n");
     let mut clean = String::with_capacity(text.len());
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequences_go_and_control_characters_show() {
-        assert_eq!(block("\x1b[31mred\x1b[0m \x07bell"), "red \\u{7}bell");
+    fn commands_go_and_misleading_letters_show() {
+        assert_eq!(block("\x1b[31mred\x1b[0m \x07bell"), "red bell");
         assert_eq!(block("\x1b]0;title\x07text"), "text");
         assert_eq!(block("10%\r20%\r\ndone\tyes"), "10%\n20%\ndone\tyes");
         assert_eq!(block("a\u{202e}b\u{9b}31m"), "a\\u{202e}b\\u{9b}31m");

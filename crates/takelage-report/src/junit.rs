@@ -192,7 +192,7 @@ fn case(check: &Check) -> TestCase {
             status.set_message(clean::line(&check.message));
         }
         CheckStatus::Failed | CheckStatus::Error => {
-            status.set_message(first_line(&check.message));
+            status.set_message(conclusion(&check.message));
             status.set_description(clean::block(&check.message));
         }
     }
@@ -222,6 +222,13 @@ fn class_and_name(id: &str) -> (String, String) {
     };
     let class = path.replace(".py", "").replace("::", ".").replace('/', ".");
     (class, clean::line(name))
+}
+
+/// Returns what pytest concludes: the first line that it marks with `E`, else the first line.
+fn conclusion(message: &str) -> String {
+    let message = clean::block(message);
+    let marked = message.lines().find_map(|line| line.strip_prefix("E "));
+    marked.map_or_else(|| first_line(&message), |line| line.trim().to_owned())
 }
 
 fn first_line(text: &str) -> String {
