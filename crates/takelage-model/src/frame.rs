@@ -40,10 +40,13 @@ pub enum Request {
         /// Length of the standard input in bytes.
         stdin: u64,
     },
-    /// Write a file, replacing what is there. One blob: its content. The mode is 0644 less the umask, as a copy would be.
+    /// Write a file, replacing what is there. One blob: its content. The mode of a new file is 0666 less the umask.
     Put {
         /// The host's name in the inventory.
         host: String,
+        /// Whose file it becomes, as for `Exec`.
+        #[serde(default)]
+        user: Option<String>,
         /// Absolute path in the container.
         path: String,
         /// Length of the content in bytes.

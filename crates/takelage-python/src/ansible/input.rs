@@ -1,0 +1,79 @@
+//! The files that Ansible reads, in the bridge's private directory.
+
+use std::{
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use indexmap::IndexMap;
+use serde_json::json;
+
+use super::{Inventory, Playbook};
+use crate::{pytest::Session, shim, toolchain::Toolchain};
+
+/// The programs of Ansible that checks call by name.
+const PROGRAMS: [&str; 3] = ["ansible", "ansible-inventory", "ansible-playbook"];
+
+/// The input of one run, removed with the value.
+pub(crate) struct Input {
+    directory: tempfile::TempDir,
+    pub(crate) shims: PathBuf,
+}
+
+impl Input {
+    /// Writes the input of a playbook below `private`.
+    pub(super) fn of_playbook(private: &Path, playbook: &Playbook) -> io::Result<Self> {
+        let Playbook { inventory, project_root, config, roles_path, .. } = playbook;
+        let input = Self::new(private, inventory, project_root, config, roles_path)?;
+        private_file(&input.path("extra_vars.json"), &serde_json::to_vec(&playbook.extra_vars)?)?;
+        Ok(input)
+    }
+
+    /// Writes what the Ansible that checks call needs, and programs that start it.
+    pub(crate) fn of_checks(private: &Path, session: &Session, tools: &Toolchain) -> io::Result<Self> {
+        let input = Self::new(private, &session.inventory, &session.project_root, &session.config, &[])?;
+        let bin = input.path("bin");
+        fs_err::create_dir(&bin)?;
+        let python = quote(&tools.ansible.python);
+        let launcher = quote(&input.shims.join("launch_ansible.py"));
+        for program in PROGRAMS {
+            let script = bin.join(program);
+            fs_err::write(&script, format!("#!/bin/sh\nexec {python} {launcher} {program} \"$@\"\n"))?;
+            fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(input)
+    }
+
+    fn new(
+        private: &Path,
+        inventory: &Inventory,
+        root: &Path,
+        config: &IndexMap<String, IndexMap<String, String>>,
+        roles_path: &[PathBuf],
+    ) -> io::Result<Self> {
+        let shims = shim::write(private)?;
+        let directory = tempfile::Builder::new().prefix("input").tempdir_in(private)?;
+        inventory.write(&directory.path().join("inventory"), root)?;
+        let roles_path: Vec<_> = roles_path.iter().map(|path| root.join(path)).collect();
+        let settings = serde_json::to_vec(&json!({ "config": config, "roles_path": roles_path }))?;
+        private_file(&directory.path().join("settings.json"), &settings)?;
+        Ok(Self { directory, shims })
+    }
+
+    /// Returns the path of one of the files.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)
+}
+
+/// Quotes a path for the shell.
+fn quote(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
+}

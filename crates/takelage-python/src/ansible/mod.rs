@@ -1,0 +1,15 @@
+//! Runs playbooks with the user's own Ansible.
+
+mod error;
+mod input;
+mod inventory;
+mod ledger;
+mod playbook;
+mod run;
+
+pub use error::{AnsibleError, FailedTask};
+pub(crate) use input::Input;
+pub use inventory::{Group, Inventory, Variables};
+pub use ledger::{ChangedTask, Converged};
+pub use playbook::Playbook;
+pub use run::run;

@@ -1,0 +1,106 @@
+//! `ansible-playbook`, from its input to its end.
+
+use std::path::Path;
+
+use takelage_engine::Container;
+use takelage_model::event::EventKind;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::{AnsibleError, Converged, Playbook, input::Input, ledger::Ledger};
+use crate::{
+    Bridge,
+    process::{Terminal, watch},
+    toolchain::Toolchain,
+};
+
+/// Runs a playbook against the containers of `bridge`.
+///
+/// What happens is sent as events by the bridge while it happens. A run that is cancelled ends with
+/// [`AnsibleError::Cancelled`] when no process of it is left.
+pub async fn run<C: Container>(
+    tools: &Toolchain,
+    playbook: &Playbook,
+    bridge: &Bridge<C>,
+    cancel: CancellationToken,
+) -> Result<Converged, AnsibleError> {
+    let path = playbook.project_root.join(&playbook.path);
+    if !path.is_file() {
+        return Err(AnsibleError::NoPlaybook { path: playbook.path.clone() });
+    }
+    let private = bridge.socket().parent().unwrap_or(Path::new("/"));
+    let input = Input::of_playbook(private, playbook)
+        .map_err(|source| AnsibleError::Input { directory: private.to_owned(), source })?;
+    let mut reports = bridge.listen();
+    let mut ledger = Ledger::default();
+    let step = bridge.step().clone();
+    let terminal = if playbook.interactive { Terminal::Shared } else { Terminal::None };
+    let watched = watch(
+        command(tools, playbook, &path, &input, bridge.socket()),
+        bridge.socket().as_os_str(),
+        terminal,
+        &cancel,
+        |_, line| {
+            if !line.trim().is_empty() {
+                bridge.emit(EventKind::Output {
+                    step: step.clone(),
+                    program: "ansible".to_owned(),
+                    line: line.to_owned(),
+                });
+            }
+        },
+    );
+    tokio::pin!(watched);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut watched => break ended,
+            Some(report) = reports.recv() => ledger.add(report),
+        }
+    };
+    let ended =
+        ended.map_err(|source| AnsibleError::Start { program: tools.ansible.python.clone(), source })?;
+    // Every report was acknowledged before Ansible ended, so all of them are in the channel by now.
+    while let Ok(report) = reports.try_recv() {
+        ledger.add(report);
+    }
+    if ended.cancelled {
+        return Err(AnsibleError::Cancelled);
+    }
+    ledger.close(ended.status.success(), ended.status.to_string(), ended.stderr)
+}
+
+fn command(tools: &Toolchain, playbook: &Playbook, path: &Path, input: &Input, socket: &Path) -> Command {
+    let mut command = Command::new(&tools.ansible.python);
+    command
+        .arg(input.shims.join("launch_ansible.py"))
+        .arg("ansible-playbook")
+        .arg("--inventory")
+        .arg(input.path("inventory"))
+        .current_dir(&playbook.project_root)
+        .env_clear()
+        .envs(playbook.env.iter().map(|(name, value)| (name, value)))
+        .envs(crate::toolchain::quiet())
+        .env("TAKELAGE_SOCKET", socket)
+        .env("TAKELAGE_SETTINGS", input.path("settings.json"))
+        .env("ANSIBLE_STDOUT_CALLBACK", "takelage")
+        .env("ANSIBLE_NOCOLOR", "1")
+        .env("ANSIBLE_FORCE_COLOR", "0")
+        .env("ANSIBLE_RETRY_FILES_ENABLED", "0");
+    if !playbook.extra_vars.is_empty() {
+        let mut file = std::ffi::OsString::from("@");
+        file.push(input.path("extra_vars.json"));
+        command.arg("--extra-vars").arg(file);
+    }
+    for (wanted, flag) in
+        [(playbook.check, "--check"), (playbook.diff, "--diff"), (playbook.syntax_only, "--syntax-check")]
+    {
+        if wanted {
+            command.arg(flag);
+        }
+    }
+    if playbook.verbosity > 0 {
+        command.arg(format!("-{}", "v".repeat(usize::from(playbook.verbosity.min(6)))));
+    }
+    command.args(&playbook.extra_args).arg(path);
+    command
+}

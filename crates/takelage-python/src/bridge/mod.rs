@@ -1,0 +1,10 @@
+//! The unix socket over which Python asks takelage to act in containers and tells it what happens.
+
+mod report;
+mod serve;
+mod server;
+mod wire;
+
+pub use server::{Bridge, BridgeError};
+
+pub(crate) use report::{Failure, Report};

@@ -1,0 +1,9 @@
+//! Runs checks with the user's own pytest and testinfra.
+
+mod run;
+mod session;
+mod tally;
+
+pub use run::verify;
+pub use session::{PytestError, Session};
+pub use tally::Verified;

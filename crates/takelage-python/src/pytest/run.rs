@@ -1,0 +1,133 @@
+//! `pytest`, from its input to its end.
+
+use std::path::Path;
+
+use takelage_engine::Container;
+use takelage_model::event::EventKind;
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use super::{PytestError, Session, Verified};
+use crate::{
+    Bridge,
+    ansible::Input,
+    process::{Source, Terminal, watch},
+    toolchain::Toolchain,
+};
+
+/// pytest's exit statuses, from its documentation.
+mod exit {
+    pub(super) const FAILED: i32 = 1;
+    pub(super) const USAGE: i32 = 4;
+    pub(super) const NOTHING: i32 = 5;
+}
+
+/// Runs checks against the containers of `bridge`. Every check is sent as an event by the bridge when it ends.
+pub async fn verify<C: Container>(
+    tools: &Toolchain,
+    session: &Session,
+    bridge: &Bridge<C>,
+    cancel: CancellationToken,
+) -> Result<Verified, PytestError> {
+    let tests = session.project_root.join(&session.tests);
+    if !tests.exists() {
+        return Err(PytestError::NoTests { tests: session.tests.clone() });
+    }
+    let private = bridge.socket().parent().unwrap_or(Path::new("/"));
+    let input = Input::of_checks(private, session, tools)
+        .map_err(|source| PytestError::Input { directory: private.to_owned(), source })?;
+    let mut reports = bridge.listen();
+    let mut verified = Verified::default();
+    let step = bridge.step().clone();
+    let terminal = if session.interactive { Terminal::Shared } else { Terminal::None };
+    let watched = watch(
+        command(tools, session, &tests, &input, bridge.socket()),
+        bridge.socket().as_os_str(),
+        terminal,
+        &cancel,
+        // pytest's own report repeats what the events say; it is kept for the case that pytest itself breaks.
+        |source, line| {
+            if source == Source::Stderr && !line.trim().is_empty() {
+                bridge.emit(EventKind::Output {
+                    step: step.clone(),
+                    program: "pytest".to_owned(),
+                    line: line.to_owned(),
+                });
+            }
+        },
+    );
+    tokio::pin!(watched);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut watched => break ended,
+            Some(report) = reports.recv() => verified.add(&report),
+        }
+    };
+    let ended =
+        ended.map_err(|source| PytestError::Start { program: tools.pytest.python.clone(), source })?;
+    while let Ok(report) = reports.try_recv() {
+        verified.add(&report);
+    }
+    if ended.cancelled {
+        return Err(PytestError::Cancelled);
+    }
+    match ended.status.code() {
+        _ if verified.bad() > 0 => Err(PytestError::Failed(verified)),
+        Some(0) if verified.all() > 0 => Ok(verified),
+        Some(0 | exit::NOTHING) => {
+            Err(PytestError::NoChecks { tests: session.tests.clone(), deselected: verified.deselected })
+        }
+        // Nothing failed and yet the session did: a plugin decided so.
+        Some(exit::FAILED) => Err(PytestError::Failed(verified)),
+        Some(exit::USAGE) => Err(PytestError::Usage { message: usage(&ended.stderr, &ended.stdout) }),
+        _ => {
+            let output = format!("{}\n{}", ended.stdout, ended.stderr).trim().to_owned();
+            let message =
+                output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing").to_owned();
+            Err(PytestError::Crashed { status: ended.status.to_string(), message, output })
+        }
+    }
+}
+
+/// Returns pytest's complaint about its options or `conftest.py`, without its usage text.
+fn usage(stderr: &str, stdout: &str) -> String {
+    let lines: Vec<_> =
+        stderr.lines().chain(stdout.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let complaint = lines.iter().find_map(|line| {
+        line.split_once("error: ").or_else(|| line.split_once("ERROR: ")).map(|(_, complaint)| complaint)
+    });
+    complaint.unwrap_or_else(|| lines.last().copied().unwrap_or("it said nothing")).to_owned()
+}
+
+fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, socket: &Path) -> Command {
+    let mut command = Command::new(&tools.pytest.python);
+    let inventory = input.path("inventory");
+    let path = session.env.iter().rfind(|(name, _)| name == "PATH").map_or("/usr/bin:/bin", |(_, path)| path);
+    let path = format!("{}:{path}", input.path("bin").display());
+    let hosts: Vec<_> = session.hosts.iter().map(|host| format!("takelage://{host}")).collect();
+    command
+        .arg(input.shims.join("launch_pytest.py"))
+        .args(["-p", "takelage_pytest"])
+        .current_dir(&session.project_root)
+        .env_clear()
+        .envs(session.env.iter().map(|(name, value)| (name, value)))
+        .envs(crate::toolchain::quiet())
+        .env("PATH", path)
+        .env("TAKELAGE_SOCKET", socket)
+        .env("TAKELAGE_SETTINGS", input.path("settings.json"))
+        .env("TAKELAGE_HOSTS", hosts.join(","))
+        .env("TAKELAGE_INVENTORY", &inventory)
+        .env("ANSIBLE_NOCOLOR", "1");
+    if !session.env.iter().any(|(name, _)| name == "MOLECULE_INVENTORY_FILE") {
+        // Checks written for Molecule find their hosts by this variable.
+        command.env("MOLECULE_INVENTORY_FILE", &inventory);
+    }
+    for plugin in &session.plugins {
+        command.arg("-p").arg(plugin);
+    }
+    if session.verbosity > 0 {
+        command.arg(format!("-{}", "v".repeat(usize::from(session.verbosity.min(4)))));
+    }
+    command.args(&session.options).arg(tests);
+    command
+}

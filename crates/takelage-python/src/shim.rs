@@ -1,0 +1,36 @@
+//! The embedded Python files, written where Python can read them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Every embedded file, with its path below the shim directory.
+const FILES: &[(&str, &str)] = &[
+    ("launch_ansible.py", include_str!("../python/launch_ansible.py")),
+    ("launch_pytest.py", include_str!("../python/launch_pytest.py")),
+    ("takelage_bridge.py", include_str!("../python/takelage_bridge.py")),
+    ("takelage_pytest.py", include_str!("../python/takelage_pytest.py")),
+    ("plugins/connection/takelage.py", include_str!("../python/plugins/connection/takelage.py")),
+    ("plugins/callback/takelage.py", include_str!("../python/plugins/callback/takelage.py")),
+];
+
+/// Writes all files below `directory`/shims, unless they are there, and returns that directory.
+///
+/// `directory` is private to one bridge, so nobody else writes there at the same time.
+pub(crate) fn write(directory: &Path) -> io::Result<PathBuf> {
+    let shims = directory.join("shims");
+    if shims.is_dir() {
+        return Ok(shims);
+    }
+    let begun = directory.join("shims.part");
+    for (path, content) in FILES {
+        let path = begun.join(path);
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        fs_err::write(path, content)?;
+    }
+    fs_err::rename(&begun, &shims)?;
+    Ok(shims)
+}
