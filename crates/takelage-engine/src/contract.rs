@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
-    Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError, ExecOutput, ExecSpec, ImageArchive,
-    ImageConfig, ImageId, ImageRecord, Reference,
+    Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError, ExecOutput, ExecSpec,
+    ImageArchive, ImageConfig, ImageId, ImageRecord, Reference,
 };
 
 /// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
@@ -59,7 +59,10 @@ pub trait Engine: Clone + Send + Sync + 'static {
     ///
     /// If anything fails after its creation, the container is removed before the error is returned. With
     /// [`Startup::Systemd`](crate::Startup) it returns when systemd is up, or says what keeps it from coming up.
-    fn create(&self, spec: &ContainerSpec) -> impl Future<Output = Result<Self::Container, EngineError>> + Send;
+    fn create(
+        &self,
+        spec: &ContainerSpec,
+    ) -> impl Future<Output = Result<Self::Container, EngineError>> + Send;
 
     /// Lists containers that carry all these labels, running or not.
     fn containers(

@@ -1,5 +1,8 @@
 //! Images: how they are named, what their configuration says.
 
+mod json;
+mod patch;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -11,6 +14,10 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use takelage_model::Digest;
 use thiserror::Error;
+
+pub use json::ConfigError;
+pub(crate) use json::environment;
+pub use patch::DEFAULT_PATH;
 
 /// The digest of an image's configuration, by which the engine knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,7 +93,9 @@ impl FromStr for Reference {
         let refuse = |reason| ReferenceError { text: text.to_owned(), reason };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
-                digest.parse::<Digest>().map_err(|_| refuse("the digest is not `sha256:` and 64 hexadecimal digits"))?;
+                digest
+                    .parse::<Digest>()
+                    .map_err(|_| refuse("the digest is not `sha256:` and 64 hexadecimal digits"))?;
                 (rest, Some(digest.to_owned()))
             }
             None => (text, None),
@@ -115,7 +124,9 @@ impl FromStr for Reference {
             if !ends.iter().all(|end| end.is_some_and(alphanumeric))
                 || !component.bytes().all(|b| alphanumeric(b) || matches!(b, b'.' | b'_' | b'-'))
             {
-                return Err(refuse("a path component must be lowercase letters and digits, separated by `.`, `_` or `-`"));
+                return Err(refuse(
+                    "a path component must be lowercase letters and digits, separated by `.`, `_` or `-`",
+                ));
             }
         }
         let repository = match (registry, path.contains('/')) {
@@ -152,6 +163,8 @@ pub struct ImageRecord {
 pub struct ImageConfig {
     /// The processor, in Go's words: `amd64`, `arm64`.
     pub architecture: String,
+    /// The processor's variant, such as `v8`, where that matters.
+    pub variant: Option<String>,
     /// The operating system: `linux`.
     pub os: String,
     /// When it was made, RFC 3339.

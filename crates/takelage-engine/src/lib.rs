@@ -17,4 +17,7 @@ pub use container::{ContainerId, ContainerRecord, ContainerSpec, ContainerState,
 pub use contract::{Container, Engine, Progress};
 pub use error::{EngineError, Operation};
 pub use exec::{Chunk, ExecOutput, ExecSpec, Stream};
-pub use image::{ConfigPatch, Healthcheck, History, ImageConfig, ImageFile, ImageId, ImageRecord, Reference};
+pub use image::{
+    ConfigError, ConfigPatch, DEFAULT_PATH, Healthcheck, History, ImageConfig, ImageFile, ImageId,
+    ImageRecord, Reference, ReferenceError,
+};

@@ -1,0 +1,141 @@
+//! An image that was read from somewhere and is ready to be loaded.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use takelage_model::Digest;
+use tempfile::TempDir;
+
+use super::{
+    ArchiveError,
+    contents::{self, Contents, Span},
+    docker, oci, rootfs, write,
+};
+use crate::{History, ImageConfig, ImageFile, ImageId};
+
+/// What an image file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveKind {
+    /// What `docker save` writes.
+    Docker,
+    /// An OCI image layout, as a tar file or a directory.
+    Oci,
+    /// The files of a root file system, as a tar file (perhaps compressed) or a directory.
+    Rootfs,
+}
+
+/// An image that is ready to be loaded: its configuration and where its layers lie.
+///
+/// What had to be unpacked lies in a directory of its own that goes with the value. Layers that are used where
+/// they are must stay there until the image is loaded.
+#[derive(Debug)]
+pub struct ImageArchive {
+    parts: Parts,
+    _scratch: Option<TempDir>,
+}
+
+/// The parts of an image.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// The configuration, byte for byte; its digest is the image's id.
+    pub(super) json: Vec<u8>,
+    /// The same, read.
+    pub(super) config: ImageConfig,
+    /// The layers' files, lowest first. Missing ones must be in the engine's store already.
+    pub(super) layers: Vec<Layer>,
+}
+
+/// A layer and where its unpacked bytes lie.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// The digest of the unpacked bytes.
+    pub(super) digest: Digest,
+    pub(super) place: Span,
+}
+
+impl Parts {
+    /// Makes an image of these layers, with one entry of history for each if `config` has none.
+    pub(super) fn new(mut config: ImageConfig, layers: Vec<Layer>) -> Self {
+        config.layers = layers.iter().map(|layer| layer.digest).collect();
+        if config.history.is_empty() {
+            let entry = History { created: config.created.clone(), ..History::default() };
+            config.history = vec![entry; layers.len()];
+        }
+        Self { json: config.to_json(), config, layers }
+    }
+}
+
+impl ImageArchive {
+    /// Opens an image file and checks all its digests. What must be unpacked goes to a new directory in `scratch`.
+    ///
+    /// An OCI layout with several platforms gives the image for linux and this machine's processor. This reads the
+    /// whole file: call it where blocking is allowed.
+    pub fn open(file: &ImageFile, scratch: &Path) -> Result<Self, ArchiveError> {
+        let scratch = directory(&file.path, scratch)?;
+        let parts = match file.kind {
+            ArchiveKind::Docker => docker::read(&Contents::open(&file.path, &scratch)?, &scratch)?,
+            ArchiveKind::Oci => oci::read(&Contents::open(&file.path, &scratch)?, &scratch)?,
+            ArchiveKind::Rootfs => rootfs::read(&file.path, &scratch)?,
+        };
+        Ok(Self { parts, _scratch: Some(scratch) })
+    }
+
+    /// Makes an image of layers, lowest first: tar files, which stay where they are (compressed ones are unpacked to a
+    /// new directory in `scratch`). `config.layers` is filled in, and `config.history` if it is empty.
+    ///
+    /// Same configuration and layers, same image id. This reads the layers: call it where blocking is allowed.
+    pub fn of_layers(config: &ImageConfig, layers: &[PathBuf], scratch: &Path) -> Result<Self, ArchiveError> {
+        let place = layers.first().map_or(scratch, PathBuf::as_path);
+        let scratch = directory(place, scratch)?;
+        let layers = layers.iter().map(|file| rootfs::layer(file, &scratch)).collect::<Result<_, _>>()?;
+        Ok(Self { parts: Parts::new(config.clone(), layers), _scratch: Some(scratch) })
+    }
+
+    /// Takes a configuration whose layers are all in the engine's store already.
+    pub(crate) fn of_stored_layers(config: &ImageConfig) -> Self {
+        let parts = Parts { json: config.to_json(), config: config.clone(), layers: Vec::new() };
+        Self { parts, _scratch: None }
+    }
+
+    /// Replaces the configuration; the layers stay, so `config` must name the same.
+    pub(crate) fn with_config(mut self, config: &ImageConfig) -> Self {
+        self.parts.json = config.to_json();
+        self.parts.config = config.clone();
+        self
+    }
+
+    /// Returns the image's id: the digest of its configuration.
+    pub fn id(&self) -> ImageId {
+        ImageId(Digest::of(&self.parts.json))
+    }
+
+    /// Returns the image's configuration.
+    pub fn config(&self) -> &ImageConfig {
+        &self.parts.config
+    }
+
+    /// Writes it as a docker-archive without names: same image, same bytes.
+    pub fn write(&self, to: impl io::Write) -> io::Result<()> {
+        write::docker_archive(self.id(), &self.parts.json, &self.parts.config.layers, &self.parts.layers, to)
+    }
+}
+
+/// Makes a directory for what is unpacked on behalf of `archive`.
+fn directory(archive: &Path, scratch: &Path) -> Result<TempDir, ArchiveError> {
+    fs_err::create_dir_all(scratch)
+        .and_then(|()| tempfile::Builder::new().prefix("archive-").tempdir_in(scratch))
+        .map_err(|source| contents::stored(archive, source))
+}
+
+/// Writes an error and what caused it on one line.
+pub(super) fn reason(error: &dyn std::error::Error) -> String {
+    let mut reason = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        reason = format!("{reason}: {error}");
+        source = error.source();
+    }
+    reason
+}

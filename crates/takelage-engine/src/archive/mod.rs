@@ -1,0 +1,16 @@
+//! Image archives: docker-archive, OCI archive and root file systems, read, checked and written.
+//!
+//! Archives come from anywhere, so nothing in them is believed: digests are recomputed, sizes bounded, and no
+//! name from an archive is ever used as a path of the host.
+
+mod compression;
+mod contents;
+mod docker;
+mod error;
+mod image;
+mod oci;
+mod rootfs;
+mod write;
+
+pub use error::ArchiveError;
+pub use image::{ArchiveKind, ImageArchive};

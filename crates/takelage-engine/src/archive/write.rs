@@ -1,0 +1,59 @@
+//! Writing a docker-archive.
+
+use std::{
+    collections::HashSet,
+    io::{self, Read, Write},
+};
+
+use serde_json::json;
+
+use super::{compression, image::Layer};
+use crate::ImageId;
+
+/// Writes a docker-archive with one image, without names. Layers that are given without their files must be in the
+/// engine's store already; the manifest names them all the same.
+///
+/// ```text
+/// CONFIG-DIGEST.json    the configuration, byte for byte
+/// LAYER-DIGEST.tar      one for each layer with a file, unpacked
+/// manifest.json         [{"Config": …, "RepoTags": null, "Layers": […]}]
+/// ```
+pub(super) fn docker_archive(
+    id: ImageId,
+    json: &[u8],
+    names: &[takelage_model::Digest],
+    layers: &[Layer],
+    to: impl Write,
+) -> io::Result<()> {
+    let mut builder = tar::Builder::new(to);
+    let config = format!("{}.json", id.0.hex());
+    append(&mut builder, &config, json.len() as u64, json)?;
+    let mut written = HashSet::new();
+    for layer in layers {
+        if !written.insert(layer.digest) {
+            continue;
+        }
+        let file = fs_err::File::open(&layer.place.file)?.into_parts().0;
+        let content = compression::span(file, layer.place.offset, layer.place.length)?;
+        append(&mut builder, &format!("{}.tar", layer.digest.hex()), layer.place.length, content)?;
+    }
+    let layers: Vec<_> = names.iter().map(|digest| format!("{}.tar", digest.hex())).collect();
+    let manifest = serde_json::to_vec(&json!([{"Config": config, "RepoTags": null, "Layers": layers}]))?;
+    append(&mut builder, "manifest.json", manifest.len() as u64, manifest.as_slice())?;
+    builder.into_inner()?.flush()
+}
+
+fn append<W: Write>(
+    builder: &mut tar::Builder<W>,
+    name: &str,
+    length: u64,
+    mut content: impl Read,
+) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_size(length);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    builder.append_data(&mut header, name, &mut content)
+}

@@ -1,0 +1,290 @@
+//! Creating and starting a container.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bollard::{
+    models::{
+        ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, Mount, MountType, PortBinding, PortMap,
+    },
+    query_parameters::CreateContainerOptionsBuilder,
+};
+
+use super::{
+    connection::Daemon,
+    container::DockerContainer,
+    errors::{status, text},
+    systemd,
+};
+use crate::{
+    Container, ContainerId, ContainerSpec, ContainerState, EngineError, Network, Operation, Startup,
+};
+
+/// What a container that only waits runs. A shell that waits for a child reaps every other child as well, and runs
+/// its trap at once, which it would not do during a foreground command.
+const WAIT: &str = "trap 'exit 0' TERM INT; while :; do sleep 2147483647 & wait $!; done";
+/// When to look whether the container's own command ended right away, from its start.
+const LOOKS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(150), Duration::from_millis(300)];
+/// How much of the log of a container that ended is told.
+const LOG_LINES: usize = 20;
+
+impl Daemon {
+    /// Creates and starts a container, and removes it again if it does not come up.
+    pub(super) async fn create(
+        self: &Arc<Self>,
+        spec: &ContainerSpec,
+    ) -> Result<DockerContainer, EngineError> {
+        let body = self.body(spec).await?;
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let created = match self.api.create_container(Some(options), body).await {
+            Ok(created) => created,
+            Err(error) => {
+                return Err(match status(&error) {
+                    Some(409) if text(&error).contains("already in use") => {
+                        EngineError::NameTaken { name: spec.name.clone() }
+                    }
+                    Some(404) if text(&error).to_lowercase().contains("no such image") => {
+                        EngineError::NoSuchImage { name: spec.image.to_string(), message: text(&error) }
+                    }
+                    _ => self.failure(Operation::Create, &spec.name, error),
+                });
+            }
+        };
+        let container = DockerContainer::new(self.clone(), ContainerId(created.id), spec.name.clone());
+        match container.bring_up(spec).await {
+            Ok(()) => Ok(container),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = container.remove().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Says everything of `spec` in the API's words.
+    async fn body(&self, spec: &ContainerSpec) -> Result<ContainerCreateBody, EngineError> {
+        let unsupported = |reason: String| EngineError::Unsupported { name: spec.name.clone(), reason };
+        let mut host = HostConfig {
+            network_mode: match &spec.network {
+                Network::Default => None,
+                Network::Host => Some("host".to_owned()),
+                Network::None => Some("none".to_owned()),
+                Network::Named(name) => Some(name.clone()),
+            },
+            privileged: Some(spec.privileged),
+            memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            shm_size: spec.shm_size.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            extra_hosts: Some(spec.hosts.clone()),
+            security_opt: Some(security(&spec.security).await.map_err(unsupported)?),
+            sysctls: Some(spec.sysctls.clone().into_iter().collect()),
+            devices: Some(spec.devices.iter().map(|device| self::device(device)).collect()),
+            tmpfs: Some(spec.tmpfs.clone().into_iter().collect()),
+            mounts: Some(spec.volumes.iter().map(mount).collect()),
+            ..HostConfig::default()
+        };
+        let (dropped, added): (Vec<_>, Vec<_>) =
+            spec.capabilities.iter().partition(|name| name.starts_with('-'));
+        host.cap_add = Some(added.into_iter().cloned().collect());
+        host.cap_drop = Some(dropped.into_iter().map(|name| name[1..].to_owned()).collect());
+        let (exposed, bound) = ports(&spec.ports).map_err(unsupported)?;
+        host.port_bindings = Some(bound);
+        let env = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut body = ContainerCreateBody {
+            image: Some(spec.image.to_string()),
+            hostname: spec.hostname.clone(),
+            user: spec.user.clone(),
+            env: Some(env),
+            labels: Some(spec.labels.clone().into_iter().collect()),
+            exposed_ports: Some(exposed),
+            ..ContainerCreateBody::default()
+        };
+        match &spec.startup {
+            Startup::Wait => {
+                replace(&mut body, ["/bin/sh", "-c", WAIT].map(str::to_owned).to_vec());
+                // The image's own are about its own command.
+                body.stop_signal = Some("SIGTERM".to_owned());
+                body.healthcheck =
+                    Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() });
+            }
+            Startup::Own => body.open_stdin = Some(true),
+            Startup::Command(command) | Startup::Systemd(command) if command.is_empty() => {
+                return Err(unsupported("the command is empty".to_owned()));
+            }
+            Startup::Command(command) => replace(&mut body, command.clone()),
+            Startup::Systemd(command) => {
+                replace(&mut body, command.clone());
+                systemd::prepare(&mut body, &mut host, self.host().await?);
+            }
+        }
+        body.host_config = Some(host);
+        Ok(body)
+    }
+}
+
+impl DockerContainer {
+    /// Starts the container and waits until it is up.
+    async fn bring_up(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        self.daemon
+            .api
+            .start_container(&self.id.0, None)
+            .await
+            .map_err(|error| self.daemon.failure(Operation::Start, &self.name, error))?;
+        let looks = match &spec.startup {
+            Startup::Systemd(_) => return self.wait_for_systemd().await,
+            Startup::Wait => &LOOKS[..1],
+            Startup::Own | Startup::Command(_) => &LOOKS[..],
+        };
+        let start = tokio::time::Instant::now();
+        for look in looks {
+            tokio::time::sleep_until(start + *look).await;
+            match self.state().await? {
+                Some(ContainerState::Running) => {}
+                Some(ContainerState::Exited { status }) => {
+                    let log = self.logs(LOG_LINES).await?;
+                    return Err(EngineError::Ended { name: self.name.clone(), status, log });
+                }
+                None => return Err(EngineError::NoSuchContainer { name: self.name.clone() }),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Lets `command` run instead of both the image's entrypoint and command. An entrypoint that is given makes the
+/// daemon pass over the image's command.
+fn replace(body: &mut ContainerCreateBody, command: Vec<String>) {
+    body.entrypoint = Some(command);
+    body.cmd = None;
+}
+
+fn mount(volume: &crate::Volume) -> Mount {
+    // An absolute path is the host's, anything else a volume's name. Unlike `docker run --volume`, this refuses a path
+    // that does not exist instead of making a directory.
+    let typ = if volume.source.starts_with('/') { MountType::BIND } else { MountType::VOLUME };
+    Mount {
+        typ: Some(typ),
+        source: Some(volume.source.clone()),
+        target: Some(volume.target.clone()),
+        read_only: Some(volume.read_only),
+        ..Mount::default()
+    }
+}
+
+fn device(device: &str) -> DeviceMapping {
+    let mut parts = device.splitn(3, ':');
+    let host = parts.next().unwrap_or_default().to_owned();
+    // `HOST:rwm` is allowed as well.
+    let (mut inside, mut rights) = (host.clone(), "rwm".to_owned());
+    for part in parts {
+        let place = if part.starts_with('/') { &mut inside } else { &mut rights };
+        part.clone_into(place);
+    }
+    DeviceMapping {
+        path_on_host: Some(host),
+        path_in_container: Some(inside),
+        cgroup_permissions: Some(rights),
+    }
+}
+
+/// The client's part in security options: the API wants a seccomp profile's text, not its path.
+async fn security(options: &[String]) -> Result<Vec<String>, String> {
+    let mut said = Vec::new();
+    for option in options {
+        match option.split_once('=') {
+            Some(("seccomp", path))
+                if !matches!(path, "unconfined" | "builtin") && !path.starts_with('{') =>
+            {
+                let profile = fs_err::tokio::read_to_string(path).await.map_err(|error| error.to_string())?;
+                said.push(format!("seccomp={profile}"));
+            }
+            _ => said.push(option.clone()),
+        }
+    }
+    Ok(said)
+}
+
+/// Reads published ports, `[[ADDRESS:][HOST]:]CONTAINER[/PROTOCOL]`, ranges `FIRST-LAST` included.
+fn ports(ports: &[String]) -> Result<(Vec<String>, PortMap), String> {
+    let mut bound: PortMap = HashMap::new();
+    let mut exposed = Vec::new();
+    for port in ports {
+        let wrong = || format!("`{port}` is no published port; write `[ADDRESS:]HOST:CONTAINER[/udp]`");
+        let (rest, protocol) = port.rsplit_once('/').unwrap_or((port, "tcp"));
+        if !matches!(protocol, "tcp" | "udp" | "sctp") {
+            return Err(wrong());
+        }
+        let (rest, container) =
+            rest.rsplit_once(':').map_or(("", rest), |(rest, container)| (rest, container));
+        let (address, host) = rest.rsplit_once(':').unwrap_or(("", rest));
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let container = range(container).ok_or_else(wrong)?;
+        let host = if host.is_empty() { None } else { Some(range(host).ok_or_else(wrong)?) };
+        if host.as_ref().is_some_and(|host| host.len() != container.len()) {
+            return Err(wrong());
+        }
+        for (offset, inside) in container.enumerate() {
+            let outside = host.clone().and_then(|mut host| host.nth(offset));
+            let key = format!("{inside}/{protocol}");
+            exposed.push(key.clone());
+            bound.entry(key).or_default().get_or_insert_default().push(PortBinding {
+                host_ip: (!address.is_empty()).then(|| address.to_owned()),
+                host_port: outside.map(|port| port.to_string()),
+            });
+        }
+    }
+    Ok((exposed, bound))
+}
+
+/// Reads a port or a range of ports.
+fn range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    (0 < first && first <= last).then_some(first..=last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(port: &str) -> Option<Vec<(String, String, String)>> {
+        let (_, bound) = ports(&[port.to_owned()]).ok()?;
+        let mut flat: Vec<_> = bound
+            .into_iter()
+            .flat_map(|(key, bindings)| {
+                bindings.into_iter().flatten().map(move |binding| (key.clone(), binding))
+            })
+            .map(|(key, it)| (key, it.host_ip.unwrap_or_default(), it.host_port.unwrap_or_default()))
+            .collect();
+        flat.sort();
+        Some(flat)
+    }
+
+    #[test]
+    fn ports_are_read_as_docker_run_reads_them() {
+        let one =
+            |key: &str, address: &str, host: &str| Some(vec![(key.into(), address.into(), host.into())]);
+        assert_eq!(published("80"), one("80/tcp", "", ""));
+        assert_eq!(published("8080:80"), one("80/tcp", "", "8080"));
+        assert_eq!(published("127.0.0.1:8080:80/udp"), one("80/udp", "127.0.0.1", "8080"));
+        assert_eq!(published("127.0.0.1::80"), one("80/tcp", "127.0.0.1", ""));
+        assert_eq!(published("[::1]:8080:80"), one("80/tcp", "::1", "8080"));
+        assert_eq!(
+            published("8000-8002:9000-9002").unwrap()[2],
+            ("9002/tcp".into(), String::new(), "8002".into())
+        );
+        for wrong in ["", "x", "80:", "0", "70000", "1-2:3", "5-2", "80/icmp", "a:80"] {
+            assert_eq!(published(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn devices_are_read_as_docker_run_reads_them() {
+        let parts = |text| {
+            let it = device(text);
+            [it.path_on_host, it.path_in_container, it.cgroup_permissions].map(Option::unwrap).join(" ")
+        };
+        assert_eq!(parts("/dev/fuse"), "/dev/fuse /dev/fuse rwm");
+        assert_eq!(parts("/dev/a:/dev/b:r"), "/dev/a /dev/b r");
+        assert_eq!(parts("/dev/a:rw"), "/dev/a /dev/a rw");
+    }
+}

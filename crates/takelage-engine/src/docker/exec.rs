@@ -1,0 +1,125 @@
+//! Running commands in a container.
+
+use std::time::Duration;
+
+use bollard::{
+    container::LogOutput,
+    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::{io::AsyncWriteExt, sync::mpsc};
+
+use super::{
+    container::DockerContainer,
+    errors::{refusal, status, text},
+};
+use crate::{Chunk, EngineError, ExecSpec, Operation, Stream};
+
+/// How long the daemon may take to note that a command has ended after the end of its output.
+const SETTLING: Duration = Duration::from_secs(10);
+/// How much the daemon's stream is read ahead.
+const READ_AHEAD: usize = 1 << 16;
+
+impl DockerContainer {
+    /// Runs a command. If the future is dropped, the command goes on until it reads or writes: the API has no way
+    /// to end it.
+    ///
+    /// A program that cannot be started gives status 126 or 127 as the daemon reports it, and the reason as its
+    /// standard error. A command whose background children keep its output open ends two seconds after itself,
+    /// which is the daemon's patience.
+    pub(super) async fn execute(
+        &self,
+        spec: ExecSpec,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        let api = &self.daemon.api;
+        if spec.argv.is_empty() {
+            return Err(refusal(Operation::Exec, self.name.clone(), "there is no command", None));
+        }
+        let env: Vec<_> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let options = CreateExecOptions {
+            attach_stdin: Some(spec.stdin.is_some()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(spec.argv),
+            env: Some(env),
+            user: spec.user,
+            working_dir: spec.workdir,
+            ..CreateExecOptions::default()
+        };
+        let created = api.create_exec(&self.id.0, options).await;
+        let id = created.map_err(|error| self.failure(Operation::Exec, error))?.id;
+        let start = StartExecOptions { output_capacity: Some(READ_AHEAD), ..StartExecOptions::default() };
+        let (output, input) = match api.start_exec(&id, Some(start)).await {
+            Ok(StartExecResults::Attached { output, input }) => (output, input),
+            Ok(StartExecResults::Detached) => return self.status(&id).await,
+            Err(error) => return self.not_started(error, &chunks).await,
+        };
+        let write = async move {
+            let mut input = input;
+            if let Some(stdin) = spec.stdin {
+                // A command need not read its input, so a closed pipe is no error.
+                let _ = input.write_all(&stdin).await;
+            }
+            let _ = input.shutdown().await;
+            // Kept until the output ends: dropping a half that was never shut down would close nothing.
+            input
+        };
+        let read = async {
+            let mut output = output;
+            while let Some(piece) = output.next().await {
+                let (stream, bytes) = match piece.map_err(|error| self.failure(Operation::Exec, error))? {
+                    LogOutput::StdOut { message } | LogOutput::StdIn { message } => (Stream::Stdout, message),
+                    // Outside of both streams the daemon writes only why it could not start the program.
+                    LogOutput::StdErr { message } | LogOutput::Console { message } => {
+                        (Stream::Stderr, message)
+                    }
+                };
+                // A receiver that is gone wants no more, but the command must not notice.
+                let _ = chunks.send(Chunk { stream, bytes }).await;
+            }
+            Ok::<_, EngineError>(())
+        };
+        let (_input, read) = tokio::join!(write, read);
+        read?;
+        self.status(&id).await
+    }
+
+    /// Returns a command's exit status after the end of its output.
+    async fn status(&self, id: &str) -> Result<i64, EngineError> {
+        let mut pause = Duration::from_millis(1);
+        let started = tokio::time::Instant::now();
+        loop {
+            let inspect = match self.daemon.api.inspect_exec(id).await {
+                Ok(inspect) => inspect,
+                Err(error) => return Err(self.failure(Operation::Exec, error)),
+            };
+            // A command is not running before its start either; then there is no status.
+            match (inspect.running, inspect.exit_code) {
+                (Some(false) | None, Some(status)) => return Ok(status),
+                _ if started.elapsed() > SETTLING => {
+                    let message = "its output ended, but it did not";
+                    return Err(refusal(Operation::Exec, self.name.clone(), message, None));
+                }
+                _ => tokio::time::sleep(pause).await,
+            }
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    /// Turns the refusal to start a program into the status that a shell would give.
+    async fn not_started(
+        &self,
+        error: bollard::errors::Error,
+        chunks: &mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        let message = text(&error);
+        if status(&error).is_none() || !message.contains("exec failed") {
+            return Err(self.failure(Operation::Exec, error));
+        }
+        let found = !message.contains("not found") && !message.contains("no such file");
+        let _ = chunks.send(Chunk { stream: Stream::Stderr, bytes: Bytes::from(message) }).await;
+        Ok(if found { 126 } else { 127 })
+    }
+}
