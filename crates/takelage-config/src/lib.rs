@@ -1,1 +1,35 @@
-//! takelage-config
+//! takelage's project file: found, read, checked and turned into a [`Project`].
+//!
+//! ```text
+//! takelage.yml ─ interpolation ─► yaml ─► Value + Marks ─ shape ─► Document ─ assemble ─► Project
+//!   as written     $VAR → text     events   positions       schema    raw types   meaning, files
+//! ```
+//!
+//! Every stage adds to one list of problems, each with the position in the file as written. This crate never
+//! reads the environment (variables come in as a function) and touches the disk only in [`find`] and [`load`].
+
+mod amount;
+mod assemble;
+mod container;
+mod document;
+mod error;
+mod image;
+mod interpolation;
+mod metadata;
+mod position;
+mod project;
+mod scalar;
+mod settings;
+mod shape;
+mod source;
+mod suggestion;
+mod yaml;
+
+pub use container::{Container, Volume};
+pub use document::schema;
+pub use error::{ConfigError, Problem};
+pub use image::{Bootstrap, FileKind, Image, Inventory, Layer, Origin, Prepare};
+pub use metadata::{Config, Healthcheck};
+pub use position::Position;
+pub use project::{Ansible, Cache, EngineChoice, Project, Pytest};
+pub use source::{Disk, Entry, FILE_NAME, Files, Source, find, load, parse};

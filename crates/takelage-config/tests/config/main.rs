@@ -1,0 +1,7 @@
+//! The project file from outside: what is right, what is wrong, and what is said about it.
+
+mod disk;
+mod files;
+mod problems;
+mod project;
+mod schema;
