@@ -42,7 +42,8 @@ const FOR_TESTS: &str = "takelage-testkit";
 
 /// Crates that must stay free of the async runtime and of what is built on it. A crate that only reads or
 /// computes is easier to test, to replay and to link elsewhere.
-const SYNCHRONOUS: &[&str] = &["takelage-model", "takelage-config", "takelage-report", "takelage-agent"];
+const SYNCHRONOUS: &[&str] =
+    &["takelage-model", "takelage-agent", "takelage-bootstrap", "takelage-config", "takelage-report"];
 const ASYNCHRONOUS: &[&str] = &["tokio", "tokio-util", "bollard"];
 
 /// One dependency of a crate of the workspace.
