@@ -1,0 +1,45 @@
+set -eu
+umask 022
+export DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
+export LC_ALL=C.UTF-8 LANG=C.UTF-8 HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
+unset TMPDIR LANGUAGE || :
+cd /
+scratch=/.takelage-bootstrap
+
+# A preinst script of a package whose files already lie at their places, in the surroundings that dpkg gives it.
+preinst() {
+    while read -r stem name architecture version <&3; do
+        env DPKG_MAINTSCRIPT_PACKAGE="$name" DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_ARCH="$architecture" \
+            DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0 DPKG_ADMINDIR=/var/lib/dpkg DPKG_ROOT= \
+            "/var/lib/dpkg/info/$stem.preinst" install </dev/null || {
+            status=$?
+            echo "the preinst script of $name $version failed with status $status" >&2
+            exit "$status"
+        }
+    done 3<"$1"
+}
+
+policy=/usr/sbin/policy-rc.d
+if [ -e "$policy" ] || [ -L "$policy" ]; then
+    policy=
+else
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+dpkg='dpkg --force-unsafe-io --force-confold'
+
+preinst "$scratch/preinst-essential"
+# Essential packages depend on one another in circles and, before all are configured, on what is not.
+$dpkg --force-depends --configure $(cat "$scratch/essential") </dev/null
+
+preinst "$scratch/preinst-rest"
+if [ -n "$(ls "$scratch/debs")" ]; then
+    $dpkg --force-depends --unpack "$scratch"/debs/*.deb </dev/null
+fi
+$dpkg --configure --pending </dev/null
+
+rm -rf "$scratch"
+if [ -n "$policy" ]; then
+    rm -f "$policy"
+fi

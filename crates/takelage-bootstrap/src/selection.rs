@@ -1,0 +1,222 @@
+//! From a request to exactly these packages.
+
+use std::{fmt::Write as _, io::Read};
+
+use jiff::Timestamp;
+use takelage_model::Digest;
+
+use crate::{
+    BootstrapError, Request, Settings,
+    download::{Downloads, Expected, in_parallel},
+    index::Index,
+    keyring::Keyring,
+    release::Release,
+    resolver, sources,
+};
+
+/// Changes when the same packages would become another file system than before.
+const RECIPE: u32 = 1;
+
+/// An `InRelease` is some 200 kB.
+const RELEASE_LIMIT: u64 = 16 << 20;
+/// An uncompressed `Packages` is some 60 MB.
+const INDEX_LIMIT: u64 = 1 << 30;
+/// The largest packages of the archive have some 2 GB; none of them is for an image.
+const PACKAGE_LIMIT: u64 = 4 << 30;
+
+/// The packages of an image, pinned by their digests.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Selection {
+    /// The suite's codename.
+    pub codename: String,
+    /// Debian's name of the architecture.
+    pub architecture: String,
+    /// When the suite was last changed. No file of the image is younger.
+    pub date: Timestamp,
+    /// The packages, essential ones first.
+    pub packages: Vec<Package>,
+    /// What the image's `etc/apt/sources.list.d/debian.sources` says.
+    pub(crate) sources: String,
+}
+
+/// One package of a [`Selection`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// `all` or the selection's architecture.
+    pub architecture: String,
+    /// Digest of the `.deb`.
+    pub digest: Digest,
+    /// Size of the `.deb` in bytes.
+    pub size: u64,
+    /// When it is configured.
+    pub stage: Stage,
+    /// Only there because another package needs it; apt's `autoremove` may remove it.
+    pub automatic: bool,
+    pub(crate) url: String,
+}
+
+/// When a package is configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// First: it is essential, or something essential needs it.
+    Essential,
+    /// Afterwards, with everything essential at work.
+    Rest,
+}
+
+impl Selection {
+    /// Returns the digest of all that the image depends on: the same digest, the same image, byte for byte.
+    pub fn digest(&self) -> Digest {
+        let mut text =
+            format!("recipe {RECIPE}\n{} {} {}\n", self.codename, self.architecture, self.date.as_second());
+        for package in &self.packages {
+            let Package { name, version, architecture, digest, stage, automatic, .. } = package;
+            let _ = writeln!(text, "{name} {version} {architecture} {digest} {stage:?} {automatic}");
+        }
+        text.push_str(&self.sources);
+        Digest::of(text)
+    }
+
+    /// Returns the number of bytes to download if the cache is empty.
+    pub fn download_size(&self) -> u64 {
+        self.packages.iter().map(|package| package.size).sum()
+    }
+}
+
+/// Finds the packages of an image in the suite's signed index.
+///
+/// Only the suite itself is used, as by `mmdebstrap`: packages of its updates and security archives come when
+/// somebody upgrades the image, whose apt knows them.
+pub fn resolve(request: &Request, settings: &Settings<'_>) -> Result<Selection, BootstrapError> {
+    check(request)?;
+    let Request { suite, components, architecture, .. } = request;
+    let mirror = request.mirror.download();
+    let downloads = Downloads::new(settings, "index", None)?;
+    let directory = format!("{mirror}/dists/{suite}");
+
+    let url = format!("{directory}/InRelease");
+    let signed = downloads.fetch_changing(&url, RELEASE_LIMIT)?;
+    let text = String::from_utf8(signed).map_err(|error| BootstrapError::malformed(&*url, error))?;
+    let keyring = Keyring::new(&settings.keyrings)?;
+    let release = Release::verify(&url, &text, suite, &keyring, Timestamp::now())?;
+    downloads.keep_changing(&url, text.as_bytes())?;
+    for (wanted, known) in components
+        .iter()
+        .map(|component| (component, &release.components))
+        .chain([(architecture, &release.architectures)])
+    {
+        if !known.contains(wanted) {
+            return Err(BootstrapError::NotInSuite { suite: suite.clone(), missing: wanted.clone() });
+        }
+    }
+
+    let mut texts = Vec::new();
+    let collect = |component: &String, text: String| {
+        texts.push((format!("{directory}/{component}"), text));
+        Ok(())
+    };
+    in_parallel(
+        components,
+        4,
+        4,
+        |component| index_text(&downloads, &release, &directory, suite, component, architecture),
+        collect,
+    )?;
+    let mut index = Index::default();
+    for (file, text) in &texts {
+        index.add(file, text, architecture)?;
+    }
+
+    let mut packages: Vec<Package> = resolver::closure(&index, suite, &request.include)?
+        .into_iter()
+        .map(|chosen| {
+            let candidate = chosen.candidate;
+            if candidate.size > PACKAGE_LIMIT {
+                return Err(BootstrapError::TooLarge {
+                    url: candidate.filename.into(),
+                    limit: PACKAGE_LIMIT,
+                });
+            }
+            Ok(Package {
+                name: candidate.name.into(),
+                version: candidate.version.into(),
+                architecture: candidate.architecture.into(),
+                digest: candidate.digest,
+                size: candidate.size,
+                stage: chosen.stage,
+                automatic: chosen.automatic,
+                url: format!("{mirror}/{}", candidate.filename),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    packages.sort_by(|a, b| (a.stage, &a.name).cmp(&(b.stage, &b.name)));
+    let sources = sources::text(request.mirror.in_image(), &release.codename, components);
+    Ok(Selection {
+        codename: release.codename,
+        architecture: architecture.clone(),
+        date: release.date,
+        packages,
+        sources,
+    })
+}
+
+fn index_text(
+    downloads: &Downloads<'_>,
+    release: &Release,
+    directory: &str,
+    suite: &str,
+    component: &str,
+    architecture: &str,
+) -> Result<String, BootstrapError> {
+    let path = format!("{component}/binary-{architecture}/Packages.xz");
+    let (digest, size) = *release
+        .files
+        .get(&path)
+        .ok_or_else(|| BootstrapError::NotInSuite { suite: suite.into(), missing: path.clone() })?;
+    let url = format!("{directory}/{path}");
+    if size > INDEX_LIMIT {
+        return Err(BootstrapError::TooLarge { url, limit: INDEX_LIMIT });
+    }
+    let compressed = downloads.fetch(&url, Expected { digest, size })?;
+    let mut text = String::new();
+    liblzma::read::XzDecoder::new_multi_decoder(compressed.as_slice())
+        .take(INDEX_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| BootstrapError::malformed(&*url, error))?;
+    Ok(text)
+}
+
+/// Checks what becomes a part of an address, of a path or of a configuration file.
+fn check(request: &Request) -> Result<(), BootstrapError> {
+    let word = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with(['.', '-'])
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~_".contains(&b))
+    };
+    let refuse = |what, value: &str| Err(BootstrapError::Request { what, value: value.into() });
+    if !request.suite.split('/').all(word) {
+        return refuse("suite", &request.suite);
+    }
+    if !word(&request.architecture) {
+        return refuse("architecture", &request.architecture);
+    }
+    if request.components.is_empty() {
+        return refuse("list of components", "");
+    }
+    if let Some(component) = request.components.iter().find(|component| !word(component)) {
+        return refuse("component", component);
+    }
+    let mirror = request.mirror.download();
+    if !(mirror.starts_with("http://") || mirror.starts_with("https://"))
+        || mirror.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return refuse("http or https address", mirror);
+    }
+    Ok(())
+}
