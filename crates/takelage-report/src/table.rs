@@ -7,7 +7,12 @@ use crate::style::{Role, Style};
 use crate::{Checks, StepSummary, Summary, Tasks, clean, words};
 
 /// Returns the table of steps, the images, what failed, and the last line. Quietly, only the last line.
+///
+/// A run that ended before it began has said why, and there is nothing to sum up.
 pub(crate) fn render(style: Style, summary: &Summary) -> String {
+    if summary.command.is_empty() {
+        return String::new();
+    }
     if style.verbosity < 0 {
         return last_line(style, summary);
     }

@@ -123,6 +123,13 @@ mod tests {
             path: String::new(),
             handler: false,
         };
+        handle(EventKind::RunStarted {
+            command: "produce".into(),
+            project: "harbour".into(),
+            engine: "docker".into(),
+            version: "0".into(),
+            images: Vec::new(),
+        });
         handle(EventKind::StepStarted { step: step("web") });
         handle(EventKind::StepStarted { step: step("db") });
         handle(EventKind::Task { step: step("web"), task: task("install \x1b[31mnginx") });
@@ -141,10 +148,10 @@ mod tests {
         }
         let shown = screen.contents();
         let lines: Vec<_> = shown.lines().map(str::trim).collect();
-        assert_eq!(lines.len(), 3, "{shown}");
-        assert_eq!(lines[0], "none: converge: done in 0.0 s");
-        assert!(lines[1].ends_with("web: converge install nginx"), "{shown}");
-        assert!(lines[2].contains("db: converge create tables create"), "{shown}");
+        assert_eq!(lines.len(), 4, "{shown}");
+        assert_eq!(lines[1], "none: converge: done in 0.0 s");
+        assert!(lines[2].ends_with("web: converge install nginx"), "{shown}");
+        assert!(lines[3].contains("db: converge create tables create"), "{shown}");
 
         handle(EventKind::StepFinished {
             step: step("web"),
@@ -154,7 +161,7 @@ mod tests {
         handle(EventKind::RunFinished { exit: Exit::Interrupted });
         let shown = screen.contents();
         assert!(shown.contains("web: converge: interrupted after 0.0 s"), "{shown}");
-        assert!(shown.trim_end().ends_with("interrupted after 6.0 s"), "{shown}");
+        assert!(shown.trim_end().ends_with("interrupted after 7.0 s"), "{shown}");
         assert!(!shown.contains("create tables"), "{shown}");
     }
 }

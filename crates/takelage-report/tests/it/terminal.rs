@@ -222,6 +222,23 @@ fn quietly_only_errors_and_the_last_line_are_shown() {
 }
 
 #[test]
+fn a_run_that_ends_before_it_begins_says_only_why() {
+    let mut run = Recorder::default();
+    run.add(EventKind::Note {
+        level: Level::Error,
+        message: "no Docker daemon answers\ntried `unix:///run/docker.sock`".into(),
+        hint: Some("start it".into()),
+    });
+    let events = run.finished(takelage_model::Exit::Surroundings);
+    assert_snapshot!(shown(0, &events), @r"
+    error: no Docker daemon answers
+        tried `unix:///run/docker.sock`
+
+    hint: start it
+    ");
+}
+
+#[test]
 fn loops_show_their_items_on_demand_and_their_failures_always() {
     let mut run = Recorder::started("converge", &["app"]);
     let converge = step("app", Op::Converge);
