@@ -1,0 +1,12 @@
+//! The drivers with real programs: Ansible, pytest, Docker, pip.
+#![expect(
+    clippy::unwrap_used,
+    reason = "outside of `#[test]` functions clippy does not see that all of this is tests"
+)]
+
+mod ansible;
+mod checks;
+mod environment;
+mod playbooks;
+mod scene;
+mod transport;

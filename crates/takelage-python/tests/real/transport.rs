@@ -1,0 +1,80 @@
+//! The bridge itself, spoken to by hand.
+
+use std::{
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+};
+
+use serde_json::{Value, json};
+
+use crate::scene::Scene;
+
+fn send(stream: &mut UnixStream, header: &Value, blob: &[u8]) {
+    let header = header.to_string();
+    stream.write_all(&u32::try_from(header.len()).unwrap().to_be_bytes()).unwrap();
+    stream.write_all(header.as_bytes()).unwrap();
+    stream.write_all(blob).unwrap();
+}
+
+fn reply(stream: &mut UnixStream) -> Value {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).unwrap();
+    serde_json::from_slice(&blob(stream, u32::from_be_bytes(length) as usize)).unwrap()
+}
+
+fn blob(stream: &mut UnixStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_bridge_commands_and_files_are_exact_and_mistakes_are_told() {
+    let Some(scene) = Scene::new().await else { return };
+    let socket = scene.bridge.socket().to_owned();
+    let mode = |path: &std::path::Path| fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    send(&mut stream, &json!({"op": "hello", "version": 1}), b"");
+    assert_eq!(reply(&mut stream)["reply"], "done");
+
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    send(
+        &mut stream,
+        &json!({"op": "put", "host": "app", "path": "/dev/shm/big file", "length": content.len()}),
+        &content,
+    );
+    assert_eq!(reply(&mut stream)["reply"], "done");
+    scene.container.sh("ln -s '/dev/shm/big file' /tmp/link").await;
+    send(&mut stream, &json!({"op": "get", "host": "app", "path": "/tmp/link"}), b"");
+    let length = usize::try_from(reply(&mut stream)["length"].as_u64().unwrap()).unwrap();
+    assert!(blob(&mut stream, length) == content, "the file is not the same");
+
+    let argv = ["/bin/sh", "-c", "cat; printf 'e\\377' >&2; exit 9"];
+    send(&mut stream, &json!({"op": "exec", "host": "app", "argv": argv, "stdin": 3}), b"a\xffb");
+    let answer = reply(&mut stream);
+    assert_eq!((&answer["status"], &answer["lengths"]), (&json!(9), &json!([3, 2])));
+    assert_eq!(blob(&mut stream, 5), b"a\xffbe\xff");
+
+    for (request, kind) in [
+        (json!({"op": "get", "host": "app", "path": "/tmp/nothing"}), "no_such_file"),
+        (json!({"op": "get", "host": "app", "path": "/tmp"}), "no_such_file"),
+        (json!({"op": "get", "host": "db", "path": "/tmp"}), "unknown_host"),
+        (json!({"op": "put", "host": "app", "path": "/no/such/place", "length": 0}), "engine"),
+        (json!({"op": "event", "event": {"no": "kind"}}), "protocol"),
+    ] {
+        send(&mut stream, &request, b"");
+        assert_eq!(reply(&mut stream)["kind"], kind, "{request}");
+    }
+    send(&mut stream, &json!({"op": "teleport"}), b"");
+    assert_eq!(reply(&mut stream)["kind"], "protocol");
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "a broken conversation goes on");
+
+    let mut stream = UnixStream::connect(&socket).unwrap();
+    send(&mut stream, &json!({"op": "hello", "version": 99}), b"");
+    assert_eq!(reply(&mut stream)["kind"], "protocol");
+
+    scene.bridge.close().await;
+    assert!(!socket.exists());
+}
