@@ -6,6 +6,8 @@ pub const PROJECT: &str = "takelage.project";
 pub const IMAGE: &str = "takelage.image";
 /// The run that created an object.
 pub const RUN: &str = "takelage.run";
+/// The id of the image that a container was created from.
+pub const BASE: &str = "takelage.base";
 /// Why a container exists: one of [`purpose`]'s words.
 pub const PURPOSE: &str = "takelage.purpose";
 

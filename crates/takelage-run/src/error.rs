@@ -1,0 +1,145 @@
+//! Why a step failed, and what that means for the exit status.
+
+use std::error::Error as _;
+
+use takelage_bootstrap::BootstrapError;
+use takelage_engine::{ArchiveError, EngineError};
+use takelage_model::{Exit, ImageName};
+use takelage_python::{
+    BridgeError, ansible::AnsibleError, prepare::PrepareError, pytest::PytestError, toolchain::ToolchainError,
+};
+use thiserror::Error;
+
+use crate::{StoreError, recipe::RecipeError};
+
+/// A step failed. The crates that do the work say why; this says to whom it matters.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+    /// A part of takelage panicked; its message is on standard error.
+    #[error("takelage itself failed: a part of it panicked")]
+    Panicked,
+    /// The project has no such image.
+    #[error("there is no image `{name}` in this project")]
+    UnknownImage {
+        /// What was asked for.
+        name: ImageName,
+        /// What there is.
+        known: Vec<ImageName>,
+    },
+    /// A container is needed that does not exist.
+    #[error("there is no container of `{image}` yet")]
+    NoContainer {
+        /// The image it would belong to.
+        image: ImageName,
+    },
+    /// The second run of the playbook changed something.
+    #[error("the playbook of `{image}` is not idempotent: {} changed again", tasks.join(", "))]
+    NotIdempotent {
+        /// The image.
+        image: ImageName,
+        /// The tasks, with file and line.
+        tasks: Vec<String>,
+    },
+    /// The image's own command ends at once, so that nothing can be checked in its container.
+    #[error("the command of image `{image}` ended with status {status} before anything could be checked")]
+    CommandEnded {
+        /// The image.
+        image: ImageName,
+        /// The exit status of the command.
+        status: i64,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// The image that another one is based on was not produced.
+    #[error("the image `{image}` was not produced")]
+    NotProduced {
+        /// The image.
+        image: ImageName,
+    },
+    /// The packages of a bootstrapped image could not be configured.
+    #[error("the packages of `{image}` could not be configured: `dpkg` ended with status {status}")]
+    Configure {
+        /// The image.
+        image: ImageName,
+        /// The exit status.
+        status: i64,
+    },
+    /// A name in the project file is no image reference.
+    #[error("{message}")]
+    Reference {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Something below failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Something below failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// Something below failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something below failed.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// Something below failed.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// Something below failed.
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    /// Something below failed.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// Something below failed.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// Something below failed.
+    #[error(transparent)]
+    Ansible(#[from] AnsibleError),
+    /// Something below failed.
+    #[error(transparent)]
+    Pytest(#[from] PytestError),
+}
+
+impl StepError {
+    /// Whether the step was given up because the run is interrupted.
+    pub fn is_interruption(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::Ansible(AnsibleError::Cancelled) | Self::Pytest(PytestError::Cancelled)
+        )
+    }
+
+    /// Returns the exit status that this failure leads to.
+    pub fn exit(&self) -> Exit {
+        match self {
+            _ if self.is_interruption() => Exit::Interrupted,
+            Self::UnknownImage { .. } | Self::NoContainer { .. } | Self::Reference { .. } => Exit::Usage,
+            Self::NotIdempotent { .. }
+            | Self::CommandEnded { .. }
+            | Self::Engine(EngineError::Ended { .. } | EngineError::Systemd { .. }) => Exit::Failed,
+            Self::Ansible(error) if error.is_users() => Exit::Failed,
+            Self::Pytest(error) if error.is_users() => Exit::Failed,
+            _ => Exit::Surroundings,
+        }
+    }
+
+    /// Returns the failure in one sentence, causes included.
+    pub fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !sentence.ends_with(&text) {
+                sentence.push_str(": ");
+                sentence.push_str(&text);
+            }
+            cause = error.source();
+        }
+        sentence
+    }
+}

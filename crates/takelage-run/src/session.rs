@@ -1,0 +1,223 @@
+//! Everything that the steps of one run share.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use sha2::{Digest as _, Sha256};
+use takelage_config::{Image, Project};
+use takelage_engine::Engine;
+use takelage_model::{
+    ImageName, RunId,
+    event::{EventKind, Level, Op, Outcome, Step},
+};
+use takelage_python::toolchain::{Toolchain, Wanted};
+use tokio::sync::OnceCell;
+
+use crate::{
+    Cancel, Events, StepError, Store,
+    recipe::ProjectFiles,
+    steps::Purpose,
+    store::{Lock, RunDirectory},
+};
+
+/// What the command line decides about a run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Make everything again.
+    pub no_cache: bool,
+    /// Keep a container in which something failed, beyond the one that `develop` keeps anyway.
+    pub keep_failed: bool,
+    /// The time that images and their files are stamped with: `SOURCE_DATE_EPOCH`, in seconds.
+    pub source_date_epoch: Option<i64>,
+    /// Show what would change, in the differences of files.
+    pub diff: bool,
+    /// How much Ansible says, `-v` to `-vvvv`.
+    pub verbosity: u8,
+    /// How many images are worked on at once.
+    pub jobs: usize,
+    /// The proxy for downloads.
+    pub proxy: Option<String>,
+    /// A short directory for sockets, where the run's own is too long for one.
+    pub temporary: PathBuf,
+}
+
+/// One run of one project on one engine.
+#[derive(Debug)]
+pub struct Session<E> {
+    /// The engine.
+    pub engine: E,
+    /// The project.
+    pub project: Project,
+    /// The project's identity: its name and eight digits of a digest of its place.
+    pub id: String,
+    /// What is remembered.
+    pub store: Store,
+    /// This run.
+    pub run: RunId,
+    /// This run's place for large files.
+    pub directory: RunDirectory,
+    /// Where events go.
+    pub events: Events,
+    /// How it is interrupted.
+    pub cancel: Cancel,
+    /// The environment that takelage was started in.
+    pub environment: BTreeMap<String, String>,
+    /// What the command line decides.
+    pub options: Options,
+    /// What the command line and the project want of the toolchain.
+    pub wanted: Wanted,
+    toolchain: OnceCell<Toolchain>,
+    files: OnceCell<ProjectFiles>,
+}
+
+/// What a [`Session`] is made of.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each field is documented at `Session`")]
+pub struct SessionParts<E> {
+    pub engine: E,
+    pub project: Project,
+    pub store: Store,
+    pub directory: RunDirectory,
+    pub run: RunId,
+    pub events: Events,
+    pub cancel: Cancel,
+    pub environment: BTreeMap<String, String>,
+    pub options: Options,
+    pub wanted: Wanted,
+}
+
+/// Returns a project's identity: its name, as far as references can have it, and eight digits of a digest of its
+/// place. Two checkouts of one project differ.
+pub(crate) fn identity(project: &Project) -> String {
+    let place = project.root.canonicalize().unwrap_or_else(|_| project.root.clone());
+    let digest = Sha256::digest(std::os::unix::ffi::OsStrExt::as_bytes(place.as_os_str()));
+    let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let words: String = project.name.chars().map(fit).collect();
+    let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
+    let name: String = words.join("-").chars().take(40).collect();
+    format!(
+        "{}-{}",
+        if name.is_empty() { "project" } else { name.trim_end_matches('-') },
+        hex::encode(&digest[..4])
+    )
+}
+
+impl<E: Engine> Session<E> {
+    /// Begins a run, and removes what runs of this project that died have left.
+    pub async fn begin(parts: SessionParts<E>) -> Result<Self, StepError> {
+        let session = Self {
+            id: identity(&parts.project),
+            engine: parts.engine,
+            project: parts.project,
+            store: parts.store,
+            run: parts.run,
+            directory: parts.directory,
+            events: parts.events,
+            cancel: parts.cancel,
+            environment: parts.environment,
+            options: parts.options,
+            wanted: parts.wanted,
+            toolchain: OnceCell::new(),
+            files: OnceCell::new(),
+        };
+        session.remove_leavings().await?;
+        Ok(session)
+    }
+
+    /// Returns the image that commands mean: the named one, or the last.
+    pub fn image(&self, name: &ImageName) -> Result<&Image, StepError> {
+        self.project.images.get(name).ok_or_else(|| StepError::UnknownImage {
+            name: name.clone(),
+            known: self.project.images.keys().cloned().collect(),
+        })
+    }
+
+    /// Runs one step: says that it begins and how it ended.
+    ///
+    /// `work` returns the outcome with its value. It must watch for interrupts itself, or be
+    /// [`interruptible`](Self::interruptible).
+    pub async fn step<T>(
+        &self,
+        image: &ImageName,
+        op: Op,
+        layer: Option<&str>,
+        work: impl AsyncFnOnce(Step) -> Result<(Outcome, T), StepError>,
+    ) -> Result<T, StepError> {
+        if self.cancel.is_interrupted() {
+            return Err(StepError::Interrupted);
+        }
+        let step = Step { image: image.clone(), op, layer: layer.map(str::to_owned) };
+        self.events.emit(EventKind::StepStarted { step: step.clone() });
+        let began = Instant::now();
+        let result = work(step.clone()).await;
+        let outcome = match &result {
+            Ok((outcome, _)) => outcome.clone(),
+            Err(error) if error.is_interruption() || self.cancel.is_interrupted() => Outcome::Aborted,
+            Err(error) => Outcome::Failed { message: error.sentence() },
+        };
+        self.events.emit(EventKind::StepFinished { step, outcome, took: began.elapsed() });
+        match result {
+            Ok((_, value)) => Ok(value),
+            Err(_) if self.cancel.is_interrupted() => Err(StepError::Interrupted),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Awaits what may be dropped at any point, unless the run is interrupted.
+    pub async fn interruptible<T, F: Into<StepError>>(
+        &self,
+        work: impl Future<Output = Result<T, F>>,
+    ) -> Result<T, StepError> {
+        match self.cancel.unless_interrupted(work).await {
+            Some(result) => result.map_err(Into::into),
+            None => Err(StepError::Interrupted),
+        }
+    }
+
+    /// Waits for the right to work on an image: to produce it, or to use the container that is kept for it.
+    pub(crate) async fn lock(&self, image: &ImageName, purpose: Purpose) -> Result<Lock, StepError> {
+        let waiting = || {
+            let message = format!("another takelage works on `{image}` of this project; waiting for it");
+            self.events.note(Level::Info, message, None);
+        };
+        let name = format!("{}.{image}.{}", self.id, purpose.label());
+        self.interruptible(self.store.lock(&name, waiting)).await
+    }
+
+    /// Returns Ansible and pytest, found or made at the first call.
+    pub async fn toolchain(&self) -> Result<&Toolchain, StepError> {
+        self.toolchain
+            .get_or_try_init(|| async {
+                let say = |line: &str| self.events.note(Level::Info, line, None);
+                self.interruptible(takelage_python::toolchain::find(&self.wanted, &say)).await
+            })
+            .await
+    }
+
+    /// Returns the project's files, read at the first call.
+    pub async fn files(&self) -> Result<&ProjectFiles, StepError> {
+        self.files
+            .get_or_try_init(|| async {
+                let roots = self.roots();
+                let files = tokio::task::spawn_blocking(move || ProjectFiles::read(&roots)).await;
+                files.map_err(|_| StepError::Panicked)?.map_err(StepError::from)
+            })
+            .await
+    }
+
+    /// Returns the project's directory and those that it names outside of it.
+    fn roots(&self) -> Vec<PathBuf> {
+        let named = self.project.images.values().flat_map(|image| {
+            let playbooks =
+                image.layers.iter().filter_map(|layer| layer.playbook.parent().map(Path::to_owned));
+            image.roles_path.iter().cloned().chain(image.inventory.links.values().cloned()).chain(playbooks)
+        });
+        let outside = named.filter(|path| !path.starts_with(&self.project.root) && path.is_dir());
+        let mut roots: Vec<PathBuf> = std::iter::once(self.project.root.clone()).chain(outside).collect();
+        roots.dedup();
+        roots
+    }
+}

@@ -1,0 +1,221 @@
+//! Makes a Debian base image from packages, with the engine as the place where they are configured.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use takelage_bootstrap::{Mirror, Progress, Request, Selection, Settings};
+use takelage_config::{Bootstrap, Image};
+use takelage_engine::{
+    Chunk, Container, ContainerSpec, Engine, ExecSpec, History, ImageArchive, ImageConfig, ImageRecord,
+    Startup,
+};
+use takelage_model::{
+    Digest,
+    event::{EventKind, Op, Outcome, Step},
+};
+use tokio::sync::mpsc;
+
+use super::{Purpose, commit::patch, create::container_name};
+use crate::{Session, StepError, store::BootstrapRecord};
+
+/// A signed index younger than this is not fetched again, so that a chain of commands sees one archive.
+const INDEX_AGE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+impl<E: Engine> Session<E> {
+    /// Returns the image that `bootstrap` describes, made now or before.
+    pub(crate) async fn bootstrap(
+        &self,
+        image: &Image,
+        bootstrap: &Bootstrap,
+    ) -> Result<ImageRecord, StepError> {
+        self.step(&image.name, Op::Bootstrap, None, async |step| {
+            let request = request(bootstrap);
+            let selection = self.select(request, &step).await?;
+            // An image without layers gets its metadata here; otherwise its last layer does.
+            let metadata = if image.layers.is_empty() {
+                patch(&image.config)
+            } else {
+                patch(&takelage_config::Config::default())
+            };
+            // The key is only ever compared with keys of this same build, so a debug format will do.
+            let key =
+                Digest::of(format!("{}\n{metadata:?}\n{}", selection.digest(), env!("CARGO_PKG_VERSION")));
+            if !self.options.no_cache
+                && let Some(record) = self.store.bootstrapped(&key)?
+                && let Some(record) = self.interruptible(self.engine.image(&record.id.to_string())).await?
+            {
+                let reason = format!("same {} packages as before", selection.packages.len());
+                return Ok((Outcome::Cached { reason }, record));
+            }
+            let layer = self.configured(image, &selection, &step).await?;
+            let created = selection.date.to_string();
+            let base = ImageConfig {
+                architecture: "amd64".to_owned(),
+                os: "linux".to_owned(),
+                created: Some(created.clone()),
+                env: std::iter::once(("PATH".to_owned(), DEFAULT_PATH.to_owned())).collect(),
+                history: vec![History {
+                    created: Some(created),
+                    created_by: Some(format!("takelage: bootstrap {}", bootstrap.suite)),
+                    ..History::default()
+                }],
+                ..ImageConfig::default()
+            };
+            let config = metadata.apply(&base);
+            let scratch = self.directory.scratch().to_owned();
+            let archive = blocking(move || ImageArchive::of_layers(&config, &[layer], &scratch)).await??;
+            let record = self.engine.load(archive).await?;
+            self.store.remember_bootstrapped(&key, &BootstrapRecord { id: record.id })?;
+            Ok((
+                Outcome::Done {
+                    summary: format!("{} packages, {}", selection.packages.len(), record.id.0.short()),
+                },
+                record,
+            ))
+        })
+        .await
+    }
+
+    async fn select(&self, request: Request, step: &Step) -> Result<Arc<Selection>, StepError> {
+        let surroundings = self.surroundings(step)?;
+        let work =
+            blocking(move || surroundings.with(|settings| takelage_bootstrap::resolve(&request, settings)));
+        Ok(Arc::new(work.await??))
+    }
+
+    /// Unpacks the packages, has their own `dpkg` configure them in a container, and returns the layer.
+    async fn configured(
+        &self,
+        image: &Image,
+        selection: &Arc<Selection>,
+        step: &Step,
+    ) -> Result<std::path::PathBuf, StepError> {
+        let scratch = self.directory.scratch().to_owned();
+        let [unpacked, exported, layer] = ["unpacked", "exported", "layer"]
+            .map(|stage| scratch.join(format!("{}-{stage}.tar", image.name)));
+        let surroundings = self.surroundings(step)?;
+        let (chosen, to) = (Arc::clone(selection), unpacked.clone());
+        blocking(move || surroundings.with(|settings| takelage_bootstrap::unpack(&chosen, settings, &to)))
+            .await??;
+        let config = ImageConfig {
+            architecture: "amd64".to_owned(),
+            os: "linux".to_owned(),
+            ..ImageConfig::default()
+        };
+        let from = scratch.clone();
+        let archive = blocking(move || ImageArchive::of_layers(&config, &[unpacked], &from)).await??;
+        let image_record = self.interruptible(self.engine.load(archive)).await?;
+        let spec = ContainerSpec {
+            labels: self.labels(&image.name, Purpose::Bootstrap, &image_record),
+            startup: Startup::Wait,
+            network: takelage_engine::Network::None,
+            ..ContainerSpec::new(container_name(self, &image.name, Purpose::Bootstrap), image_record.id)
+        };
+        let container = self.interruptible(self.engine.create(&spec)).await?;
+        let work = async {
+            self.interruptible(self.configure(&container, step)).await?;
+            self.interruptible(container.export(&exported)).await
+        };
+        let result = work.await;
+        container.remove().await?;
+        self.engine.remove_image(&image_record.id.to_string()).await?;
+        result?;
+        let (chosen, to) = (Arc::clone(selection), layer.clone());
+        blocking(move || takelage_bootstrap::normalise(&exported, &chosen, &to)).await??;
+        Ok(layer)
+    }
+
+    async fn configure(&self, container: &E::Container, step: &Step) -> Result<(), StepError> {
+        let (sender, mut chunks) = mpsc::channel::<Chunk>(64);
+        let script = container.exec(ExecSpec::root(["/bin/sh", "-c", takelage_bootstrap::CONFIGURE]), sender);
+        let events = self.events.clone();
+        let listen = async {
+            let mut text = Vec::new();
+            while let Some(chunk) = chunks.recv().await {
+                text.extend_from_slice(&chunk.bytes);
+                while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                    events.emit(EventKind::Output { step: step.clone(), program: "dpkg".to_owned(), line });
+                }
+            }
+        };
+        let (status, ()) = tokio::join!(script, listen);
+        match status? {
+            0 => Ok(()),
+            status => Err(StepError::Configure { image: step.image.clone(), status }),
+        }
+    }
+
+    fn surroundings(&self, step: &Step) -> Result<Surroundings, StepError> {
+        let events = self.events.clone();
+        let step = step.clone();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let (flag, token) = (Arc::downgrade(&cancelled), self.cancel.token());
+        tokio::spawn(async move {
+            token.cancelled().await;
+            if let Some(flag) = flag.upgrade() {
+                flag.store(true, Ordering::SeqCst);
+            }
+        });
+        Ok(Surroundings {
+            cache: self.store.directory("bootstrap-v1")?,
+            proxy: self.options.proxy.clone(),
+            progress: Box::new(move |progress: Progress<'_>| {
+                events.progress(&step, progress.what, progress.done, progress.total, "bytes");
+            }),
+            cancelled,
+        })
+    }
+}
+
+/// Translates `bootstrap:` into a request. The mirror: the project file's, else the host's, else Debian's.
+fn request(bootstrap: &Bootstrap) -> Request {
+    let mirror = match (&bootstrap.mirror, takelage_bootstrap::host_mirror(Path::new("/etc/apt"))) {
+        (Some(url), _) => Mirror::Project(url.clone()),
+        (None, Some(url)) => Mirror::Host(url),
+        (None, None) => Mirror::Default,
+    };
+    Request {
+        suite: bootstrap.suite.clone(),
+        components: bootstrap.components.clone(),
+        include: bootstrap.include.clone(),
+        architecture: bootstrap.architecture.clone().unwrap_or_else(|| "amd64".to_owned()),
+        mirror,
+    }
+}
+
+/// The `PATH` of Debian's own images.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What [`Settings`] borrows, owned, so that it can go to a thread.
+struct Surroundings {
+    cache: std::path::PathBuf,
+    proxy: Option<String>,
+    progress: Box<dyn Fn(Progress<'_>) + Send + Sync>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Surroundings {
+    fn with<T>(&self, work: impl FnOnce(&Settings<'_>) -> T) -> T {
+        work(&Settings {
+            cache: self.cache.clone(),
+            keyrings: vec!["/usr/share/keyrings".into()],
+            proxy: self.proxy.clone(),
+            max_age: INDEX_AGE,
+            offline: false,
+            progress: &*self.progress,
+            cancelled: &self.cancelled,
+        })
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StepError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StepError::Panicked)
+}

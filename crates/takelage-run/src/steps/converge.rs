@@ -1,0 +1,144 @@
+//! Runs a playbook on a container.
+
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
+use takelage_config::{Image, Layer};
+use takelage_engine::Engine;
+use takelage_model::event::{Op, Outcome, Step, Totals};
+use takelage_python::{
+    Bridge,
+    ansible::{self, Converged, Inventory, Playbook},
+};
+
+use crate::{Session, StepError};
+
+/// How a playbook is run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ConvergeOptions {
+    /// Only say what would change.
+    pub check: bool,
+    /// Show how files change.
+    pub diff: bool,
+}
+
+impl<E: Engine> Session<E> {
+    /// Runs the playbook of `layer` on `container`.
+    pub(crate) async fn converge(
+        &self,
+        image: &Image,
+        layer: &Layer,
+        container: &E::Container,
+        options: ConvergeOptions,
+    ) -> Result<(), StepError> {
+        self.step(&image.name, Op::Converge, layer.name.as_deref(), async |step| {
+            let converged = self.playbook(image, layer, container, &step, options).await?;
+            Ok((Outcome::Done { summary: summary(&converged.totals) }, ()))
+        })
+        .await
+    }
+
+    /// Checks the syntax of the playbook of `layer`; no container is needed.
+    pub(crate) async fn syntax(&self, image: &Image, layer: &Layer) -> Result<(), StepError> {
+        self.step(&image.name, Op::Syntax, layer.name.as_deref(), async |step| {
+            let tools = self.toolchain().await?;
+            let bridge: Bridge<E::Container> = self.bridge(HashMap::new(), &step).await?;
+            let playbook =
+                Playbook { syntax_only: true, ..self.describe(image, layer, ConvergeOptions::default()) };
+            let result = ansible::run(tools, &playbook, &bridge, self.cancel.token()).await;
+            bridge.close().await;
+            result?;
+            Ok((Outcome::Done { summary: String::new() }, ()))
+        })
+        .await
+    }
+
+    /// Runs the playbook and returns what it did.
+    pub(super) async fn playbook(
+        &self,
+        image: &Image,
+        layer: &Layer,
+        container: &E::Container,
+        step: &Step,
+        options: ConvergeOptions,
+    ) -> Result<Converged, StepError> {
+        let tools = self.toolchain().await?;
+        let bridge = self.bridge(HashMap::from([(image.name.to_string(), container.clone())]), step).await?;
+        let playbook = self.describe(image, layer, options);
+        let result = ansible::run(tools, &playbook, &bridge, self.cancel.token()).await;
+        bridge.close().await;
+        Ok(result?)
+    }
+
+    /// Where sockets go: their paths are short, so a long store needs another place.
+    fn socket_directory(&self) -> &std::path::Path {
+        const ROOM: usize = 80;
+        let scratch = self.directory.scratch();
+        if scratch.as_os_str().len() <= ROOM { scratch } else { &self.options.temporary }
+    }
+
+    /// Opens the socket of one step.
+    pub(super) async fn bridge(
+        &self,
+        hosts: HashMap<String, E::Container>,
+        step: &Step,
+    ) -> Result<Bridge<E::Container>, StepError> {
+        let root = &self.project.root;
+        Ok(Bridge::open(self.socket_directory(), hosts, self.events.facts(), step.clone(), root).await?)
+    }
+
+    /// Translates what the project file says into what Ansible is asked.
+    fn describe(&self, image: &Image, layer: &Layer, options: ConvergeOptions) -> Playbook {
+        let settings = &self.project.ansible;
+        let mut extra_args = settings.args.clone();
+        for (flag, values) in [("--tags", &settings.tags), ("--skip-tags", &settings.skip_tags)] {
+            if !values.is_empty() {
+                extra_args.extend([flag.to_owned(), values.join(",")]);
+            }
+        }
+        if let Some(file) = &settings.vault_password_file {
+            extra_args.extend(["--vault-password-file".to_owned(), file.display().to_string()]);
+        }
+        Playbook {
+            path: layer.playbook.clone(),
+            project_root: self.project.root.clone(),
+            inventory: inventory(image),
+            extra_vars: image.extra_vars.clone().into_iter().collect(),
+            config: settings.config.clone(),
+            roles_path: image.roles_path.clone(),
+            check: options.check,
+            diff: options.diff || self.options.diff,
+            verbosity: self.options.verbosity,
+            syntax_only: false,
+            extra_args,
+            env: self.environment.clone().into_iter().collect(),
+            interactive: false,
+        }
+    }
+}
+
+/// Returns Ansible's view of an image's container: one host that goes by the image's name.
+pub(super) fn inventory(image: &Image) -> Inventory {
+    let variables = |map: &serde_json::Map<String, serde_json::Value>| -> IndexMap<_, _> {
+        map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let mut inventory = Inventory::of(image.name.as_str(), image.inventory.groups.iter().cloned());
+    for (host, vars) in &image.inventory.host_vars {
+        // Variables of other hosts are for the inventory's links; only our own host exists here.
+        if let Some(known) = inventory.hosts.get_mut(host) {
+            known.extend(variables(vars));
+        }
+    }
+    for (group, vars) in &image.inventory.group_vars {
+        inventory.groups.entry(group.clone()).or_default().vars.extend(variables(vars));
+    }
+    inventory.links.clone_from(&image.inventory.links);
+    inventory
+}
+
+/// Says what a playbook did in a few words.
+pub(super) fn summary(totals: &Totals) -> String {
+    let done = totals.ok + totals.skipped + totals.rescued + totals.ignored;
+    let tasks = if done == 1 { "task" } else { "tasks" };
+    format!("{done} {tasks}, {} changed", totals.changed)
+}

@@ -1,0 +1,174 @@
+//! Creates a container of an image, as the project file describes it.
+
+use std::collections::BTreeMap;
+
+use takelage_config::Image;
+use takelage_engine::{ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume};
+use takelage_model::{
+    ImageName,
+    event::{Level, Op, Outcome},
+    label,
+};
+
+use crate::{Session, StepError};
+
+/// What a container is created for; it decides its name, its labels and what it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `develop` keeps it; there is one per image.
+    Develop,
+    /// It is provisioned, committed and removed.
+    Produce,
+    /// It runs a produced image, is checked and removed.
+    Test,
+    /// A bootstrapped image configures its packages in it.
+    Bootstrap,
+}
+
+impl Purpose {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Develop => label::purpose::DEVELOP,
+            Self::Produce => label::purpose::PRODUCE,
+            Self::Test => label::purpose::TEST,
+            Self::Bootstrap => label::purpose::BOOTSTRAP,
+        }
+    }
+}
+
+/// The name that an image has at the engine, whatever other names the project gives it.
+pub(crate) fn own_name(project: &str, image: &ImageName) -> String {
+    format!("takelage.local/{project}/{image}:latest")
+}
+
+/// Returns a container's name: unique per checkout, and per run for those that are not kept.
+pub(crate) fn container_name<E: Engine>(session: &Session<E>, image: &ImageName, purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Develop => format!("takelage-{}-{image}", session.id),
+        _ => format!("takelage-{}-{image}-{}-{}", session.id, purpose.label(), session.run),
+    }
+}
+
+impl<E: Engine> Session<E> {
+    /// Creates a container from `from`, by the rules of `image`.
+    pub(crate) async fn create(
+        &self,
+        image: &Image,
+        layer: Option<&str>,
+        from: &ImageRecord,
+        purpose: Purpose,
+    ) -> Result<E::Container, StepError> {
+        self.step(&image.name, Op::Create, layer, async |_| {
+            let startup = startup(image, from, purpose);
+            if image.container.systemd
+                && !matches!(startup, Startup::Systemd(_))
+                && purpose != Purpose::Bootstrap
+            {
+                let message = format!(
+                    "`{}` starts without systemd, because its base does not run systemd yet",
+                    image.name
+                );
+                self.events.note(Level::Info, message, None);
+            }
+            let spec = ContainerSpec {
+                labels: self.labels(&image.name, purpose, from),
+                ..spec(image, container_name(self, &image.name, purpose), from, startup)
+            };
+            let container = self.interruptible(self.engine.create(&spec)).await;
+            let container = container.map_err(|error| own_command_ended(error, image, purpose))?;
+            Ok((Outcome::Done { summary: spec.name }, container))
+        })
+        .await
+    }
+
+    /// Returns the labels of a container.
+    pub(crate) fn labels(
+        &self,
+        image: &ImageName,
+        purpose: Purpose,
+        from: &ImageRecord,
+    ) -> BTreeMap<String, String> {
+        let base = from.id.to_string();
+        BTreeMap::from(
+            [
+                (label::PROJECT, self.id.as_str()),
+                (label::IMAGE, image.as_str()),
+                (label::RUN, self.run.as_str()),
+                (label::PURPOSE, purpose.label()),
+                (label::BASE, base.as_str()),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        )
+    }
+}
+
+/// What the container runs. A produced image runs its own command; others run what lets them be provisioned.
+fn startup(image: &Image, from: &ImageRecord, purpose: Purpose) -> Startup {
+    let own = [from.config.entrypoint.clone(), from.config.cmd.clone()].into_iter().flatten().flatten();
+    let own: Vec<String> = own.collect();
+    let wanted = match purpose {
+        Purpose::Bootstrap => return Startup::Wait,
+        Purpose::Test if !own.is_empty() => own.clone(),
+        Purpose::Test | Purpose::Develop | Purpose::Produce => {
+            image.container.command.clone().unwrap_or_default()
+        }
+    };
+    let systemd = image.container.systemd;
+    match (systemd, wanted) {
+        (true, command) if is_systemd(&command) => Startup::Systemd(command),
+        (true, command) if command.is_empty() && is_systemd(&own) => Startup::Systemd(own),
+        (_, command) if command.is_empty() => Startup::Wait,
+        (_, _) if purpose == Purpose::Test && !own.is_empty() => Startup::Own,
+        (_, command) => Startup::Command(command),
+    }
+}
+
+/// Whether a command starts systemd: by its own name, or as `init`, which it is wherever it is installed.
+fn is_systemd(command: &[String]) -> bool {
+    let program = command.first().map(|program| program.rsplit('/').next().unwrap_or_default());
+    matches!(program, Some("systemd" | "init"))
+}
+
+/// A produced image whose command ends is the user's problem, not the engine's.
+fn own_command_ended(error: StepError, image: &Image, purpose: Purpose) -> StepError {
+    match error {
+        StepError::Engine(EngineError::Ended { status, log, .. }) if purpose == Purpose::Test => {
+            StepError::CommandEnded { image: image.name.clone(), status, log }
+        }
+        other => other,
+    }
+}
+
+/// Translates `container:` into the engine's words.
+fn spec(image: &Image, name: String, from: &ImageRecord, startup: Startup) -> ContainerSpec {
+    let container = image.container.clone();
+    let volume = |volume: takelage_config::Volume| Volume {
+        source: volume.source,
+        target: volume.target,
+        read_only: volume.read_only,
+    };
+    ContainerSpec {
+        hostname: container.hostname.or_else(|| Some(image.name.to_string())),
+        env: container.env,
+        capabilities: container.capabilities,
+        tmpfs: container.tmpfs,
+        volumes: container.volumes.into_iter().map(volume).collect(),
+        network: match container.network.as_deref() {
+            None => Network::Default,
+            Some("host") => Network::Host,
+            Some("none") => Network::None,
+            Some(name) => Network::Named(name.to_owned()),
+        },
+        privileged: container.privileged,
+        user: container.user,
+        memory: container.memory,
+        ports: container.ports,
+        hosts: container.hosts,
+        security: container.security,
+        sysctls: container.sysctls,
+        devices: container.devices,
+        shm_size: container.shm_size,
+        startup,
+        ..ContainerSpec::new(name, from.id)
+    }
+}

@@ -1,0 +1,114 @@
+//! Removes containers: those of this project, never others.
+
+use std::collections::BTreeMap;
+
+use takelage_engine::{Container, ContainerRecord, Engine, EngineError};
+use takelage_model::{
+    ImageName, RunId,
+    event::{Level, Op, Outcome},
+    label,
+};
+
+use super::Purpose;
+use crate::{Session, StepError};
+
+impl<E: Engine> Session<E> {
+    /// Returns the container that `develop` keeps for `image`, if there is one.
+    pub(crate) async fn kept(&self, image: &ImageName) -> Result<Option<ContainerRecord>, StepError> {
+        let containers = self.interruptible(containers(&self.engine, &self.id)).await?;
+        Ok(containers.into_iter().find(|record| is(record, image, Some(Purpose::Develop))))
+    }
+
+    /// Removes a container that was created for this run alone, whatever happened before. `failed` is whether
+    /// something failed in it.
+    ///
+    /// Runs also when the run is interrupted: cleaning up is what an interrupt waits for.
+    pub(crate) async fn discard(
+        &self,
+        image: &ImageName,
+        container: E::Container,
+        failed: bool,
+    ) -> Result<(), StepError> {
+        if failed && self.options.keep_failed && !self.cancel.is_interrupted() {
+            self.store.keep(container.name())?;
+            self.events.emit(takelage_model::event::EventKind::ContainerKept {
+                image: image.clone(),
+                name: container.name().to_owned(),
+                shell: format!("takelage shell --failed {image}"),
+            });
+            return Ok(());
+        }
+        Ok(container.remove().await?)
+    }
+
+    /// Removes all containers of `image` that no living run needs: kept ones, and those that failed.
+    pub(crate) async fn destroy(&self, image: &ImageName) -> Result<(), StepError> {
+        self.step(image, Op::Destroy, None, async |_| {
+            let _lock = self.lock(image, Purpose::Develop).await?;
+            let mut removed = Vec::new();
+            for record in containers(&self.engine, &self.id).await? {
+                let kept = is(&record, image, Some(Purpose::Develop));
+                if kept || (is(&record, image, None) && !self.lives(&record)?) {
+                    self.engine.container(&record).remove().await?;
+                    self.store.release(&record.name)?;
+                    removed.push(record.name);
+                }
+            }
+            let outcome = match removed.as_slice() {
+                [] => Outcome::Skipped { reason: "there is no container".to_owned() },
+                names => Outcome::Done { summary: names.join(", ") },
+            };
+            Ok((outcome, ()))
+        })
+        .await
+    }
+
+    /// Removes containers of `image` that were kept because something failed in them.
+    pub(crate) async fn remove_failed(&self, image: &ImageName) -> Result<(), StepError> {
+        for record in containers(&self.engine, &self.id).await? {
+            if is(&record, image, None) && self.store.is_kept(&record.name) {
+                self.engine.container(&record).remove().await?;
+                self.store.release(&record.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what runs of this project that were killed have left behind, and says so.
+    ///
+    /// A container that was kept because something failed in it stays until the next run of the image.
+    pub(crate) async fn remove_leavings(&self) -> Result<(), StepError> {
+        for record in self.interruptible(containers(&self.engine, &self.id)).await? {
+            let kept =
+                record.labels.get(label::PURPOSE).is_some_and(|purpose| purpose == label::purpose::DEVELOP);
+            if !kept && !self.lives(&record)? && !self.store.is_kept(&record.name) {
+                self.engine.container(&record).remove().await?;
+                let message = format!("removed `{}`, which an interrupted run had left", record.name);
+                self.events.note(Level::Info, message, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn lives(&self, record: &ContainerRecord) -> Result<bool, StepError> {
+        match record.labels.get(label::RUN) {
+            Some(run) => Ok(self.store.is_alive(&RunId::from_recorded(run.clone()))?),
+            None => Ok(false),
+        }
+    }
+}
+
+/// Lists a project's containers.
+pub(crate) async fn containers<E: Engine>(
+    engine: &E,
+    project: &str,
+) -> Result<Vec<ContainerRecord>, EngineError> {
+    let labels = BTreeMap::from([(label::PROJECT.to_owned(), project.to_owned())]);
+    engine.containers(&labels).await
+}
+
+/// Whether a container belongs to `image`, and was created for `purpose`, if that matters.
+pub(crate) fn is(record: &ContainerRecord, image: &ImageName, purpose: Option<Purpose>) -> bool {
+    let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
+    has(label::IMAGE, image.as_str()) && purpose.is_none_or(|purpose| has(label::PURPOSE, purpose.label()))
+}

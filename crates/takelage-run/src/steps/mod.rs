@@ -1,0 +1,16 @@
+//! The steps that runs are made of, one file each.
+
+mod bootstrap;
+mod commit;
+mod converge;
+mod create;
+mod destroy;
+mod idempotence;
+mod origin;
+mod prepare;
+mod verify;
+
+pub(crate) use commit::CommitPlan;
+pub(crate) use converge::ConvergeOptions;
+pub(crate) use create::{Purpose, own_name};
+pub(crate) use destroy::{containers, is};

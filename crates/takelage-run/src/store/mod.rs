@@ -1,0 +1,77 @@
+//! What takelage remembers between runs, below one directory that several runs may share.
+//!
+//! ```text
+//! <root>/
+//!   locks-v1/<project>.<image>.<purpose>.lock   held while an image is produced, or its kept container used
+//!   kept-v1/<container>                   marks a container that is kept because something failed in it
+//!   runs-v1/<run>.lock                    held while that run lives; what a dead run left is removed by the next
+//!   images-v1/<project>/<image>.json      what an image was made from, and its id: see `images`
+//!   scratch-v1/<run>/                     large temporary files of a run
+//!   bootstrap-v1/                         packages, by digest: see `takelage-bootstrap`
+//!   toolchains-v1/                        private Python environments: see `takelage-python`
+//! ```
+//!
+//! Every file is written beside its place and renamed, so that a reader sees the old or the new one.
+
+mod images;
+mod kept;
+mod lock;
+mod runs;
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use fs_err as fs;
+use thiserror::Error;
+
+pub(crate) use images::{BootstrapRecord, ImageMemory};
+pub(crate) use lock::Lock;
+pub use runs::RunDirectory;
+
+/// The directory with everything that is remembered.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// The store cannot be used.
+#[derive(Debug, Error)]
+#[error("cannot {what}")]
+pub struct StoreError {
+    /// What was tried, with the path.
+    pub what: String,
+    /// Why it did not work.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl Store {
+    /// Uses `root`, and makes it if it is missing.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(root)
+            .map_err(|source| StoreError { what: format!("make the store `{}`", root.display()), source })?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// Returns the directory of one kind of content, which it makes if it is missing.
+    pub fn directory(&self, kind: &str) -> Result<PathBuf, StoreError> {
+        let path = self.root.join(kind);
+        fs::create_dir_all(&path)
+            .map_err(|source| StoreError { what: format!("make `{}`", path.display()), source })?;
+        Ok(path)
+    }
+}
+
+/// Replaces the file at `path` by one rename, so that nobody sees half of it.
+fn write_whole(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let failed = |source| StoreError { what: format!("write `{}`", path.display()), source };
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.as_file().sync_data().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

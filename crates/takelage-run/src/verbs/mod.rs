@@ -1,0 +1,13 @@
+//! What users ask for: each verb is a sequence of steps.
+
+mod container;
+mod develop;
+mod list;
+mod produce;
+mod test;
+mod verdict;
+
+pub use container::container_for_shell;
+pub use develop::DevelopOptions;
+pub use list::{Listed, State, list};
+pub use verdict::{Failure, Verdict};

@@ -1,0 +1,202 @@
+//! `produce`: provision the base image and commit the result.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use takelage_config::{Image, Origin};
+use takelage_engine::{Engine, ImageRecord, Reference};
+use takelage_model::{
+    ImageName,
+    event::{EventKind, Op, Outcome},
+};
+
+use super::Verdict;
+use crate::{
+    Session, StepError,
+    recipe::Recipe,
+    schedule::in_order,
+    steps::{CommitPlan, ConvergeOptions, Purpose, own_name},
+    store::ImageMemory,
+};
+
+/// When an image is made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remake {
+    /// It was asked for.
+    Always,
+    /// Only if it is missing or out of date.
+    IfNeeded,
+}
+
+impl<E: Engine> Session<E> {
+    /// Produces `images`, and those they are based on where they are missing or out of date.
+    pub async fn produce(&self, images: &[ImageName]) -> Verdict {
+        let wanted: BTreeSet<&ImageName> = images.iter().collect();
+        let finished = in_order(
+            &self.bases(images),
+            self.options.jobs,
+            || !self.cancel.is_interrupted(),
+            |name, base| {
+                let remake = if wanted.contains(&name) { Remake::Always } else { Remake::IfNeeded };
+                let base = base.cloned();
+                async move { self.produce_image(self.image(&name)?, base.as_ref(), remake).await }
+            },
+        )
+        .await;
+        Verdict::collect(finished, &self.cancel).0
+    }
+
+    /// Returns each image of the chains of `images` with the image of the project that it is based on.
+    pub(super) fn bases(&self, images: &[ImageName]) -> BTreeMap<ImageName, Option<ImageName>> {
+        let chains = images.iter().flat_map(|image| self.project.chain(image));
+        chains
+            .map(|image| match &image.from {
+                Origin::Image(base) => (image.name.clone(), Some(base.clone())),
+                _ => (image.name.clone(), None),
+            })
+            .collect()
+    }
+
+    /// Produces one image on its produced base.
+    pub(super) async fn produce_image(
+        &self,
+        image: &Image,
+        base: Option<&ImageRecord>,
+        remake: Remake,
+    ) -> Result<ImageRecord, StepError> {
+        let _lock = self.lock(&image.name, Purpose::Produce).await?;
+        let origin = self.origin(image, base).await?;
+        if image.layers.is_empty() && (matches!(image.from, Origin::Bootstrap(_)) || is_unchanged(image)) {
+            // Nothing is provisioned: the image is its origin, by another name.
+            return self.name(image, origin).await;
+        }
+        let recipe = self.recipe(image, &origin).await?;
+        if remake == Remake::IfNeeded
+            && let Some(record) = self.up_to_date(image, &recipe).await?
+        {
+            return self.name(image, record).await;
+        }
+        self.remove_failed(&image.name).await?;
+        let record = self.layers(image, &origin).await?;
+        let record = self.name(image, record).await?;
+        if !self.options.no_cache {
+            let memory = ImageMemory { recipe, id: record.id, produced: jiff::Timestamp::now() };
+            self.store.remember_image(&self.id, &image.name, &memory)?;
+        }
+        Ok(record)
+    }
+
+    /// Provisions and commits layer after layer; without any, commits the changed metadata.
+    async fn layers(&self, image: &Image, origin: &ImageRecord) -> Result<ImageRecord, StepError> {
+        let mut from = origin.clone();
+        let layers: Vec<_> = image.layers.iter().map(Some).collect();
+        let layers = if layers.is_empty() { vec![None] } else { layers };
+        for (index, layer) in layers.iter().enumerate() {
+            let name = layer.and_then(|layer| layer.name.as_deref());
+            let container = self.create(image, name, &from, Purpose::Produce).await?;
+            let work = async {
+                if let Some(layer) = layer {
+                    self.prepare(image, name, &container).await?;
+                    self.converge(image, layer, &container, ConvergeOptions::default()).await?;
+                }
+                let last = index + 1 == layers.len();
+                self.commit(&container, CommitPlan { image, layer: name, from: &from, base: origin, last })
+                    .await
+            };
+            let result = work.await;
+            let removed = self.discard(&image.name, container, result.is_err()).await;
+            let committed = result?;
+            removed?;
+            if index > 0 {
+                // The interim image lives on as a layer of this one; its name was never given to anybody.
+                self.engine.remove_image(&from.id.to_string()).await?;
+            }
+            from = committed;
+        }
+        Ok(from)
+    }
+
+    /// Gives an image all its names, and says that it is produced.
+    async fn name(&self, image: &Image, record: ImageRecord) -> Result<ImageRecord, StepError> {
+        let own = own_name(&self.id, &image.name);
+        self.step(&image.name, Op::Tag, None, async |_| {
+            for name in std::iter::once(&own).chain(&image.tags) {
+                let reference: Reference =
+                    name.parse().map_err(|error: takelage_engine::ReferenceError| StepError::Reference {
+                        message: error.to_string(),
+                    })?;
+                self.engine.tag(&record.id, &reference).await?;
+            }
+            Ok((Outcome::Done { summary: image.tags.join(", ") }, ()))
+        })
+        .await?;
+        self.events.emit(EventKind::ImageProduced {
+            image: image.name.clone(),
+            id: record.id.0,
+            tags: image.tags.clone(),
+            size: record.size,
+        });
+        Ok(record)
+    }
+
+    async fn recipe(&self, image: &Image, origin: &ImageRecord) -> Result<takelage_model::Digest, StepError> {
+        let tools = self.toolchain().await?;
+        let recipe = Recipe {
+            base: origin.id.to_string(),
+            settings: self.settings(image),
+            files: self.files().await?,
+            environment: &self.environment,
+            versions: BTreeMap::from([
+                ("takelage", env!("CARGO_PKG_VERSION").to_owned()),
+                ("ansible-core", tools.ansible_core.clone()),
+            ]),
+        };
+        Ok(recipe.digest())
+    }
+
+    /// Returns the image's keys as text: what the project file says, after interpolation, without absolute paths.
+    fn settings(&self, image: &Image) -> String {
+        let layers: Vec<_> = image.layers.iter().map(|layer| (&layer.name, &layer.playbook)).collect();
+        let text = format!(
+            "{layers:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            image.prepare,
+            image.roles_path,
+            image.extra_vars,
+            image.inventory,
+            image.container,
+            image.config,
+            self.project.ansible,
+        );
+        text.replace(&self.project.root.display().to_string(), "")
+    }
+
+    /// Returns the image as it was produced before, if it would be the same today.
+    async fn up_to_date(
+        &self,
+        image: &Image,
+        recipe: &takelage_model::Digest,
+    ) -> Result<Option<ImageRecord>, StepError> {
+        if self.options.no_cache {
+            return Ok(None);
+        }
+        let Some(memory) = self.store.image(&self.id, &image.name)? else { return Ok(None) };
+        let age = jiff::Timestamp::now().duration_since(memory.produced);
+        let young = std::time::Duration::try_from(age).is_ok_and(|age| age <= self.project.cache.max_age);
+        if memory.recipe != *recipe || !young {
+            return Ok(None);
+        }
+        let Some(record) = self.interruptible(self.engine.image(&memory.id.to_string())).await? else {
+            return Ok(None);
+        };
+        self.step(&image.name, Op::Commit, None, async |_| {
+            let reason = format!("{} is up to date", record.id.0.short());
+            Ok((Outcome::Cached { reason }, record))
+        })
+        .await
+        .map(Some)
+    }
+}
+
+/// Whether the project file asks for no change of the origin's metadata.
+fn is_unchanged(image: &Image) -> bool {
+    image.config == takelage_config::Config::default()
+}

@@ -1,0 +1,67 @@
+//! Arguments that name images, and those that go with running Ansible on them.
+
+use clap::{Args, ValueEnum};
+use takelage_model::ImageName;
+
+/// One image; the last of the chain if none is named.
+#[derive(Debug, Args)]
+pub(crate) struct ImageArgument {
+    /// An image of the project file [default: the last one]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) name: Option<ImageName>,
+}
+
+/// Any number of images; all if none is named.
+#[derive(Debug, Args)]
+pub(crate) struct ImagesArgument {
+    /// Images of the project file [default: all]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) names: Vec<ImageName>,
+    /// All images of the project file
+    #[arg(long, conflicts_with = "names")]
+    pub(crate) all: bool,
+}
+
+/// One image on which Ansible runs.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArgument,
+    /// Show how files change
+    #[arg(long)]
+    pub(crate) diff: bool,
+}
+
+/// Images that are produced.
+#[derive(Debug, Args)]
+pub(crate) struct ProduceArguments {
+    #[command(flatten)]
+    pub(crate) images: ImagesArgument,
+    /// What to do with a container in which a task or check failed [default: keep on a terminal, else remove]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) on_failure: Option<OnFailure>,
+    /// How many images to work on at once [default: one per processor]
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// What happens to a container in which something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnFailure {
+    /// Keep it as it failed, for `takelage shell --failed`
+    Keep,
+    /// Remove it
+    Remove,
+}
+
+impl From<ImageArgument> for RunArguments {
+    fn from(image: ImageArgument) -> Self {
+        Self { image, diff: false }
+    }
+}
+
+impl From<ImagesArgument> for ProduceArguments {
+    fn from(images: ImagesArgument) -> Self {
+        Self { images, on_failure: None, jobs: None }
+    }
+}

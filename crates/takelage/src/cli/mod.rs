@@ -1,0 +1,97 @@
+//! What users type: clap types only, so that help, completions and references need nothing else.
+
+mod images;
+mod options;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use images::{ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments};
+pub(crate) use options::{ColorChoice, EngineOption, GlobalOptions};
+
+/// Develops, produces and tests container images from Ansible and pytest code.
+#[derive(Debug, Parser)]
+#[command(
+    name = "takelage",
+    version,
+    about,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Exit status: 0 done · 1 a task, a check or idempotence failed · 2 wrong usage or project file · \
+                  3 engine, registry, toolchain or disk failed · 130 interrupted, and cleaned up"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) options: GlobalOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands, in the order in which `--help` shows them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a container from the base image, provision it, verify it, and keep it
+    ///
+    /// Run again, it converges and verifies the container it kept. `takelage shell` opens a shell in it,
+    /// `takelage destroy` removes it.
+    Develop(RunArguments),
+    /// Provision the base image and commit the result as an image
+    ///
+    /// Images that the named ones are based on are produced first if they are missing or out of date.
+    Produce(ProduceArguments),
+    /// Create a container from the produced image and verify it
+    ///
+    /// What is missing or out of date is produced first. The container runs the image's own command.
+    Test(ProduceArguments),
+    /// Create the container that `develop` would use
+    Create(ImageArgument),
+    /// Make the container fit for Ansible: install Python where it is missing
+    Prepare(ImageArgument),
+    /// Run the playbook on the container, creating it if needed
+    Converge(RunArguments),
+    /// Run the playbook again and fail if anything changes
+    Idempotence(RunArguments),
+    /// Run the checks against the container
+    Verify(ImageArgument),
+    /// Show what the playbook would change, without changing it
+    Check(RunArguments),
+    /// Check the syntax of the playbooks
+    Syntax(ImagesArgument),
+    /// Remove the containers that were kept
+    Destroy(ImagesArgument),
+    /// Show the images of the project and their state
+    List(JsonArgument),
+    /// Open a shell in the container, or run a command in it
+    Shell(ShellArguments),
+    /// Show engine, Ansible, pytest and Python, and why each was chosen
+    Doctor(JsonArgument),
+    /// Print the JSON Schema of `takelage.yml`, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell to complete for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Whether a command that looks prints for programs.
+#[derive(Debug, clap::Args)]
+pub(crate) struct JsonArgument {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `shell`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShellArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArgument,
+    /// Enter the container in which `produce` or `test` failed, rather than the one of `develop`
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// The command to run instead of a login shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}

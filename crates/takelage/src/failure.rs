@@ -1,0 +1,68 @@
+//! Why a command could not do its work, before or beside the steps of a run.
+
+use std::{io, path::PathBuf};
+
+use takelage_config::ConfigError;
+use takelage_engine::EngineError;
+use takelage_model::{Exit, ImageName};
+use takelage_python::ToolchainError;
+use takelage_run::{StepError, StoreError};
+use thiserror::Error;
+
+/// Why a command could not do its work.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("the current directory cannot be read")]
+    CurrentDirectory(#[source] io::Error),
+    #[error("neither `--cache-dir` nor `HOME` says where takelage may remember things")]
+    NoCacheDirectory,
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the project `{name}` has no images")]
+    NoImages { name: String },
+    #[error("there is no image `{name}` in this project; it has {}", known(images))]
+    UnknownImage { name: ImageName, images: Vec<ImageName> },
+    #[error("the embedded engine is not part of this version of takelage")]
+    NoEmbeddedEngine,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Toolchain(#[from] ToolchainError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error("`SOURCE_DATE_EPOCH` is `{value}`, which is no number of seconds")]
+    SourceDateEpoch { value: String },
+    #[error("cannot write `{path}`")]
+    Report {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the asynchronous runtime cannot start")]
+    Runtime(#[source] io::Error),
+    #[error("cannot write to standard output")]
+    Stdout(#[source] io::Error),
+    #[error("the terminal cannot be used for a shell")]
+    Terminal(#[source] io::Error),
+}
+
+fn known(images: &[ImageName]) -> String {
+    images.iter().map(|image| format!("`{image}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Failure {
+    /// Returns the exit status that this failure leads to.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Config(ConfigError::Read { .. }) => Exit::Surroundings,
+            Self::Config(_)
+            | Self::NoImages { .. }
+            | Self::UnknownImage { .. }
+            | Self::SourceDateEpoch { .. } => Exit::Usage,
+            Self::Step(error) => error.exit(),
+            _ => Exit::Surroundings,
+        }
+    }
+}

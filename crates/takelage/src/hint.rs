@@ -1,0 +1,62 @@
+//! What to do about a failure: one table from typed errors to advice in the imperative.
+
+use takelage_config::ConfigError;
+use takelage_engine::EngineError;
+use takelage_run::StepError;
+
+use crate::failure::Failure;
+
+/// Returns what to do about a command that could not start.
+pub(crate) fn of_failure(failure: &Failure) -> Option<String> {
+    Some(match failure {
+        Failure::Config(ConfigError::NotFound { .. }) => {
+            "write one (`takelage schema` describes it), or name the project's directory with `-C DIR`".to_owned()
+        }
+        Failure::Config(ConfigError::Settings { .. }) => {
+            "projects of the Ruby takelage are not read by this version; write a `takelage.yml` with `images:`".to_owned()
+        }
+        Failure::NoEmbeddedEngine => "start Docker, and use `--engine docker` or `--engine auto`".to_owned(),
+        Failure::NoImages { .. } => "add one below `images:`".to_owned(),
+        Failure::Engine(error) => return of_engine(error),
+        Failure::Step(error) => return of_step(error),
+        _ => return None,
+    })
+}
+
+/// Returns what to do about a step that failed.
+pub(crate) fn of_step(error: &StepError) -> Option<String> {
+    Some(match error {
+        StepError::NoContainer { image } => {
+            format!("create it with `takelage develop {image}` or `takelage converge {image}`")
+        }
+        StepError::NotIdempotent { .. } => {
+            "make these tasks change nothing where nothing has to change, for example with `changed_when` or `creates`"
+                .to_owned()
+        }
+        StepError::CommandEnded { .. } => {
+            "give the image a command that stays, with `config: {cmd: …}`, or remove `tests:`".to_owned()
+        }
+        StepError::Engine(error) => return of_engine(error),
+        StepError::Bootstrap(error) => error.hint()?.to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_engine(error: &EngineError) -> Option<String> {
+    Some(match error {
+        EngineError::Unavailable { .. } => {
+            "start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`".to_owned()
+        }
+        EngineError::DiskFull { .. } => {
+            "make room, for example with `docker image prune`, and run it again".to_owned()
+        }
+        EngineError::NoSuchImage { name, .. } => {
+            format!("check the name `{name}`, build or pull it, or use `bootstrap:` for a Debian base image")
+        }
+        EngineError::Unauthorized { .. } => "log in with `docker login`".to_owned(),
+        EngineError::NoSuchContainer { .. } => "run it again; `takelage list` shows what is there".to_owned(),
+        EngineError::NameTaken { name } => format!("remove it with `docker rm -f {name}`"),
+        EngineError::Systemd { .. } => "look at the image with `container: {systemd: false}`".to_owned(),
+        _ => return None,
+    })
+}
