@@ -2,22 +2,28 @@
 
 mod words;
 
-use jsonschema::{ValidationError, error::ValidationErrorKind};
+use std::sync::LazyLock;
+
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
 use crate::{
+    document::schema,
     error::Fault,
     position::{Marks, join, last},
     suggestion,
 };
 use words::{allowed, expected, found};
 
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+    jsonschema::validator_for(&SCHEMA).expect("a generated schema is a valid schema, which a test shows")
+});
+
 /// Checks `value`, and takes out of it all that is wrong, so that the rest can be checked for its meaning.
-pub(crate) fn check(value: &mut Value, marks: &Marks, schema: &Value) -> Vec<Fault> {
-    let validator = jsonschema::validator_for(schema)
-        .expect("the generated schema is a valid schema, which a test shows");
-    let mut check = Check { marks, schema, faults: Vec::new(), wrong: Vec::new() };
-    for error in validator.iter_errors(value) {
+pub(crate) fn check(value: &mut Value, marks: &Marks) -> Vec<Fault> {
+    let mut check = Check { marks, schema: &SCHEMA, faults: Vec::new(), wrong: Vec::new() };
+    for error in VALIDATOR.iter_errors(value) {
         check.report(&error, error.schema_path().as_str());
     }
     let Check { faults, mut wrong, .. } = check;

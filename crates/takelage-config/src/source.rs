@@ -124,7 +124,7 @@ fn check(source: &Source<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<Pr
 fn understand(source: &Source<'_>, text: &Interpolated) -> Result<Project, Vec<Fault>> {
     let yaml::Document { value, marks, mut faults } = yaml::read(&text.text, &|index| text.locate(index));
     let Some(mut value) = value else { return Err(faults) };
-    faults.extend(shape::check(&mut value, &marks, &document::schema()));
+    faults.extend(shape::check(&mut value, &marks));
     let document: document::Document = match serde_json::from_value(value) {
         Ok(document) => document,
         Err(_) if !faults.is_empty() => return Err(faults),

@@ -295,3 +295,6 @@ impl Unfolding {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

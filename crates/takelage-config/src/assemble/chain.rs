@@ -20,7 +20,13 @@ impl Assembly<'_> {
                     let message =
                         format!("images are based on one another in a circle: {}", names.join(" → "));
                     let at = cycle.first().map_or_else(String::new, |name| join("/images", name.as_str()));
-                    self.faults.push(Fault::new(self.marks.value(&join(&at, "from")), message));
+                    let fault = Fault::new(self.marks.value(&join(&at, "from")), message);
+                    self.faults.push(match cycle.as_slice() {
+                        [name] => fault.hint(format!(
+                            "if a registry's image is meant, say so with its tag: `{name}:latest`"
+                        )),
+                        _ => fault,
+                    });
                 }
                 return None;
             }

@@ -50,7 +50,9 @@ impl Assembly<'_> {
         if !from.contains(['/', ':', '.', '@'])
             && let Some(near) = suggestion::nearest(from, names.iter().map(String::as_str))
         {
-            self.fault(at, format!("no image `{from}` in this file, did you mean `{near}`?"));
+            let message = format!("no image `{from}` in this file, did you mean `{near}`?");
+            let hint = format!("if it is an image of a registry, say so with its tag: `{from}:latest`");
+            self.faults.push(Fault::new(self.marks.value(at), message).hint(hint));
             return None;
         }
         self.reference(from, at).then(|| Origin::Reference(from.to_owned()))

@@ -49,6 +49,6 @@ pub(crate) struct Healthcheck {
     /// Grace after the start, such as `1m`.
     pub(crate) start_period: Option<String>,
     /// Failures in a row until it counts as unwell.
-    #[schemars(with = "u64")]
+    #[schemars(with = "Option<u64>")]
     pub(crate) retries: Option<Text>,
 }

@@ -1,5 +1,6 @@
 //! The project file from outside: what is right, what is wrong, and what is said about it.
 
+mod any;
 mod disk;
 mod files;
 mod problems;

@@ -35,6 +35,7 @@ cache: {size: big}
     /project/takelage.yml:7:5: unknown key `playbok`, did you mean `playbook`?
     /project/takelage.yml:8:11: `tags` must be a list of strings, not a number
     /project/takelage.yml:10:11: no image `takelbse` in this file, did you mean `takelbase`?
+      if it is an image of a registry, say so with its tag: `takelbse:latest`
     /project/takelage.yml:11:15: there is no file `ansible/ap.yml`, did you mean `ansible/app.yml`?
     /project/takelage.yml:13:5: key `tests` is here a second time, the first is at 12:5
     /project/takelage.yml:15:16: `A` in `env` must be a string, not a list
@@ -135,6 +136,7 @@ fn every_cycle_is_named_as_a_whole() {
     assert_snapshot!(problems("images:\n  x: {from: c}\n  c: {from: a}\n  b: {from: c}\n  a: {from: b}\n  s: {from: s}\n"), @r"
     /project/takelage.yml:3:13: images are based on one another in a circle: c → a → b → c
     /project/takelage.yml:6:13: images are based on one another in a circle: s → s
+      if a registry's image is meant, say so with its tag: `s:latest`
     ");
 }
 

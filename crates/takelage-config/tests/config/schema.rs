@@ -1,6 +1,6 @@
 //! The published schema.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use takelage_config::schema;
 
@@ -27,4 +27,24 @@ fn the_schema_is_valid_and_describes_every_key() {
         }
     }
     assert!(!schema.to_string().contains("\"null\""));
+}
+
+/// The hand-written reference names every key, and no key that is none.
+#[test]
+fn the_reference_names_every_key() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/project-file.md");
+    let text = fs_err::read_to_string(file).unwrap();
+    let schema = schema();
+    let objects = schema["$defs"].as_object().unwrap().values().chain([&schema]);
+    let keys: BTreeSet<&str> = objects
+        .flat_map(|object| object["properties"].as_object().unwrap().keys().map(String::as_str))
+        .collect();
+    // The first cell of a row of a table of keys: `key` or `outer.key`.
+    let rows =
+        text.split("\n## Top level\n").nth(1).unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+    let cells =
+        rows.filter_map(|row| row.split_once("` | ")).filter(|(_, rest)| rest.matches(" | ").count() == 2);
+    let named: BTreeSet<&str> = cells.filter_map(|(key, _)| key.rsplit('.').next()).collect();
+    let below: BTreeSet<&str> = ["links", "healthcheck"].into();
+    assert_eq!(named, keys.difference(&below).copied().collect());
 }
