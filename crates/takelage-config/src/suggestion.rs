@@ -2,7 +2,8 @@
 
 /// Returns the candidate that `written` is most likely a misspelling of, if any is near.
 ///
-/// Near means an edit distance (with transpositions) of at most a third of the longer name and at least 1.
+/// Near means an edit distance (with transpositions) of at most a third of the longer name, but one is always
+/// near enough unless it makes up a whole name.
 pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = |text: &str| text.to_lowercase().replace('-', "_");
     let name = folded(written);
@@ -11,7 +12,9 @@ pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'
         .filter(|candidate| *candidate != written)
         .map(|candidate| {
             let other = folded(candidate);
-            let allowed = (name.chars().count().max(other.chars().count()) / 3).max(1);
+            let lengths = [name.chars().count(), other.chars().count()];
+            let allowed =
+                (lengths[0].max(lengths[1]) / 3).max(1).min(lengths[0].min(lengths[1]).saturating_sub(1));
             (strsim::damerau_levenshtein(&name, &other), allowed, candidate)
         })
         .filter(|(distance, allowed, _)| distance <= allowed)
@@ -38,5 +41,6 @@ mod tests {
         for written in ["", "x", "volumes", "image"] {
             assert_eq!(nearest(written, keys), None, "{written}");
         }
+        assert_eq!(nearest("d", ["a", "b"]), None);
     }
 }
