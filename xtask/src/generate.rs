@@ -17,8 +17,8 @@ const COLUMNS: &str = "100";
 const DEPTH: usize = 3;
 
 /// Writes the references, or finds the ones that are out of date.
-pub(crate) fn generate(check: bool) -> Result<Vec<Finding>, Broken> {
-    let program = build()?;
+pub(crate) fn generate(check: bool, program: Option<PathBuf>) -> Result<Vec<Finding>, Broken> {
+    let program = program.map_or_else(build, Ok)?;
     let directory = chore::workspace().join("docs/reference");
     let files = [("takelage.schema.json", schema(&program)?), ("cli.md", commands(&program)?)];
     let mut findings = Vec::new();
@@ -88,7 +88,12 @@ fn section(program: &Path, command: &mut Vec<String>, page: &mut String) -> Resu
 /// Runs the program in an environment that leaves no trace in what it says.
 fn ask(program: &Path, arguments: &[&str]) -> Result<String, Broken> {
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().env("COLUMNS", COLUMNS).env("NO_COLOR", "1").env("TERM", "dumb");
+    command.args(arguments).env_clear().envs([
+        ("COLUMNS", COLUMNS),
+        ("HOME", "/nonexistent"),
+        ("NO_COLOR", "1"),
+        ("TERM", "dumb"),
+    ]);
     Ok(String::from_utf8_lossy(&chore::run(&mut command)?.stdout).into_owned())
 }
 
@@ -193,7 +198,7 @@ esac
             sections,
             "`takelage`\n\n```text\nA program, 100 columns wide\n\nCommands:\n  cache  Look\n  help   Help\n```\n\n\
              ## `takelage cache`\n\n```text\nLook\n\nCommands:\n  clear  Empty it\n```\n\n\
-             ## `takelage cache clear`\n\n```text\nEmpty it\n```\n"
+             ## `takelage cache clear`\n\n```text\nEmpty it /nonexistent\n```\n"
         );
         assert!(matches!(schema(Path::new("/bin/true")), Err(Broken::Silent { .. })));
         assert!(matches!(commands(Path::new("/bin/true")), Err(Broken::Silent { .. })));

@@ -10,6 +10,7 @@ mod forbid;
 mod generate;
 mod licenses;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,9 @@ enum Chore {
         /// Write nothing; fail if a reference is out of date.
         #[arg(long)]
         check: bool,
+        /// Ask this program instead of building one.
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Check the tracked files for what must never be committed.
     Forbid,
@@ -44,7 +48,7 @@ fn main() -> ExitCode {
     let (name, result) = match Arguments::parse().chore {
         Chore::CheckDeps => ("check-deps", dependencies::check()),
         Chore::Licenses => ("licenses", licenses::check()),
-        Chore::Generate { check } => ("generate", generate::generate(check)),
+        Chore::Generate { check, program } => ("generate", generate::generate(check, program)),
         Chore::Forbid => ("forbid", forbid::check()),
     };
     report(name, result)
