@@ -4,7 +4,7 @@ mod words;
 
 use std::sync::LazyLock;
 
-use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
+use jsonschema::{Draft, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
 use crate::{
@@ -15,9 +15,18 @@ use crate::{
 };
 use words::{allowed, expected, found};
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(schema);
+/// The schema, read as one of draft 7: it says the same there, and the validator's own start, which checks
+/// the schema first, takes a third of the time that it takes for draft 2020-12.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut schema = schema();
+    if let Some(object) = schema.as_object_mut() {
+        object.remove("$schema");
+    }
+    schema
+});
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-    jsonschema::validator_for(&SCHEMA).expect("a generated schema is a valid schema, which a test shows")
+    let validator = jsonschema::options().with_draft(Draft::Draft7).build(&SCHEMA);
+    validator.expect("a generated schema is a valid schema, which a test shows")
 });
 
 /// Checks `value`, and takes out of it all that is wrong, so that the rest can be checked for its meaning.
