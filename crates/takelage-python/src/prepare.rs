@@ -78,8 +78,7 @@ pub enum PrepareError {
     },
 }
 
-/// Prints the path of a Python that Ansible's own search finds and that can run its modules. `python3-minimal`
-/// has no `zipfile` dependencies problem, but images that cut the standard library down exist.
+/// Prints the path of a Python that can run Ansible's modules: images exist whose standard library is cut down.
 const DETECT: &str = r"
 for name in python3 /usr/bin/python3 /usr/libexec/platform-python python3.14 python3.13 python3.12 python3.11 \
     python3.10 python3.9 python3.8 python3.7 python3.6 python2.7 python; do

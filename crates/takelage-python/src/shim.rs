@@ -11,6 +11,7 @@ const FILES: &[(&str, &str)] = &[
     ("launch_pytest.py", include_str!("../python/launch_pytest.py")),
     ("takelage_bridge.py", include_str!("../python/takelage_bridge.py")),
     ("takelage_pytest.py", include_str!("../python/takelage_pytest.py")),
+    ("takelage_testinfra.py", include_str!("../python/takelage_testinfra.py")),
     ("plugins/connection/takelage.py", include_str!("../python/plugins/connection/takelage.py")),
     ("plugins/callback/takelage.py", include_str!("../python/plugins/callback/takelage.py")),
 ];

@@ -77,8 +77,10 @@ impl Ledger {
                 let key = (task.id.clone(), host.clone());
                 self.items.insert(key, Bad { task, host, item, status, output });
             }
-        } else if bad {
-            let item = self.items.remove(&(task.id.clone(), host.clone()));
+            return;
+        }
+        let item = self.items.remove(&(task.id.clone(), host.clone()));
+        if bad {
             // The first failure is the cause; later ones are of other hosts, or of an `always` section.
             let bad = item.unwrap_or(Bad { task, host, item: None, status, output });
             self.bad.get_or_insert(bad);

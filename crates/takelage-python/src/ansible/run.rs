@@ -80,6 +80,7 @@ fn command(tools: &Toolchain, playbook: &Playbook, path: &Path, input: &Input, s
         .env_clear()
         .envs(playbook.env.iter().map(|(name, value)| (name, value)))
         .envs(crate::toolchain::quiet())
+        .envs(crate::toolchain::locale(&playbook.env))
         .env("TAKELAGE_SOCKET", socket)
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
         .env("ANSIBLE_STDOUT_CALLBACK", "takelage")

@@ -22,6 +22,21 @@ mod exit {
     pub(super) const NOTHING: i32 = 5;
 }
 
+/// Options that need what earlier runs have left in pytest's cache.
+const CACHE_OPTIONS: [&str; 11] = [
+    "--lf",
+    "--last-failed",
+    "--ff",
+    "--failed-first",
+    "--nf",
+    "--new-first",
+    "--sw",
+    "--stepwise",
+    "--cache-show",
+    "--cache-clear",
+    "--stepwise-skip",
+];
+
 /// Runs checks against the containers of `bridge`. Every check is sent as an event by the bridge when it ends.
 pub async fn verify<C: Container>(
     tools: &Toolchain,
@@ -39,6 +54,7 @@ pub async fn verify<C: Container>(
     let mut reports = bridge.listen();
     let mut verified = Verified::default();
     let step = bridge.step().clone();
+    let uncaptured = session.options.iter().any(|option| option == "-s" || option == "--capture=no");
     let terminal = if session.interactive { Terminal::Shared } else { Terminal::None };
     let watched = watch(
         command(tools, session, &tests, &input, bridge.socket()),
@@ -47,7 +63,7 @@ pub async fn verify<C: Container>(
         &cancel,
         // pytest's own report repeats what the events say; it is kept for the case that pytest itself breaks.
         |source, line| {
-            if source == Source::Stderr && !line.trim().is_empty() {
+            if (source == Source::Stderr || uncaptured) && !line.trim().is_empty() {
                 bridge.emit(EventKind::Output {
                     step: step.clone(),
                     program: "pytest".to_owned(),
@@ -112,6 +128,7 @@ fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, so
         .env_clear()
         .envs(session.env.iter().map(|(name, value)| (name, value)))
         .envs(crate::toolchain::quiet())
+        .envs(crate::toolchain::locale(&session.env))
         .env("PATH", path)
         .env("TAKELAGE_SOCKET", socket)
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
@@ -121,6 +138,10 @@ fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, so
     if !session.env.iter().any(|(name, _)| name == "MOLECULE_INVENTORY_FILE") {
         // Checks written for Molecule find their hosts by this variable.
         command.env("MOLECULE_INVENTORY_FILE", &inventory);
+    }
+    if !session.options.iter().any(|option| CACHE_OPTIONS.contains(&option.as_str())) {
+        // pytest's cache would be written into the project; nobody asked to read it.
+        command.arg("-o").arg(format!("cache_dir={}", input.path("cache").display()));
     }
     for plugin in &session.plugins {
         command.arg("-p").arg(plugin);

@@ -95,3 +95,36 @@ pub struct Toolchain {
 pub(crate) fn quiet() -> [(&'static str, &'static str); 3] {
     [("PYTHONDONTWRITEBYTECODE", "1"), ("PYTHONUNBUFFERED", "1"), ("PYTHONIOENCODING", "utf-8")]
 }
+
+/// Variables to add to `env` so that its locale is UTF-8, without which Ansible refuses to start.
+///
+/// A container, a service or a build server often has no locale at all.
+pub(crate) fn locale(env: &[(String, String)]) -> Option<(&'static str, &'static str)> {
+    let of = |name: &str| {
+        env.iter().rfind(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value)
+    };
+    let effective = of("LC_ALL").or_else(|| of("LC_CTYPE")).or_else(|| of("LANG"));
+    let encoding = effective.map(|locale| locale.to_ascii_lowercase().replace('-', ""));
+    let utf8 = encoding.is_some_and(|locale| locale.contains(".utf8"));
+    (!utf8).then_some(("LC_ALL", "C.UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locale_without_utf8_is_replaced() {
+        let with = |variables: &[(&str, &str)]| {
+            let env: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            locale(&env)
+        };
+        assert_eq!(with(&[("LANG", "de_DE.UTF-8")]), None);
+        assert_eq!(with(&[("LANG", "C"), ("LC_ALL", "C.utf8")]), None);
+        for env in
+            [&[][..], &[("LANG", "C")], &[("LANG", "de_DE.UTF-8"), ("LC_ALL", "POSIX")], &[("LC_ALL", "")]]
+        {
+            assert_eq!(with(env), Some(("LC_ALL", "C.UTF-8")), "{env:?}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
 //! The drivers with real programs: Ansible, pytest, Docker, pip.
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
 #![expect(
     clippy::unwrap_used,
     reason = "outside of `#[test]` functions clippy does not see that all of this is tests"

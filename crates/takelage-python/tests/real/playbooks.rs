@@ -226,7 +226,9 @@ async fn docker_ansible_a_cancelled_run_ends_soon_and_leaves_no_process() {
     let left = fs_err::read_dir("/proc")
         .unwrap()
         .flatten()
-        .filter(|entry| fs_err::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x00717\x00"))
+        .filter(|entry| {
+            fs_err::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x00717\x00")
+        })
         .count();
     assert_eq!(left, 0, "a process is left");
 }

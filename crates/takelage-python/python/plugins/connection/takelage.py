@@ -88,7 +88,8 @@ class Connection(ConnectionBase):
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         self._connect()
         command = to_text(cmd, errors="surrogate_or_strict")
-        display.vvv(f"EXEC {command}", host=self._host)
+        if not getattr(self._play_context, "no_log", False):
+            display.vvv(f"EXEC {command}", host=self._host)
         stdin = to_bytes(in_data or b"", errors="surrogate_or_strict")
         if not (sudoable and self.become and self.become.expect_prompt() and self._needs_password()):
             return self._run(command, stdin)
