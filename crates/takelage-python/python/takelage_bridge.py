@@ -74,6 +74,8 @@ class Bridge:
         try:
             self._send(stream, header, blob)
             reply = self._reply(stream)
+        except UnicodeEncodeError as error:
+            raise BridgeError("protocol", f"only UTF-8 can be passed to a container: {error}") from error
         except OSError as error:
             raise self._broken(f"the connection to takelage broke: {error}") from error
         if reply["reply"] == "error":
@@ -103,7 +105,9 @@ class Bridge:
 
     @staticmethod
     def _send(stream, header, blob):
-        text = json.dumps(header).encode("utf-8")
+        # A report may lose what is no text; a command that would be another one is refused.
+        errors = "replace" if header["op"] == "event" else "strict"
+        text = json.dumps(header, ensure_ascii=False).encode("utf-8", errors)
         stream.write(struct.pack(">I", len(text)))
         stream.write(text)
         if blob is not None:

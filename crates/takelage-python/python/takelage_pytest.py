@@ -8,7 +8,7 @@ import takelage_testinfra
 from takelage_bridge import Bridge
 
 # Characters of one text that are reported; of more, the beginning and the end.
-LIMIT = 64 * 1024
+LIMIT = 32 * 1024
 
 
 def pytest_configure(config):
@@ -37,15 +37,10 @@ class Reporter:
         self._root = str(config.rootpath)
         self._phases = {}
         self._deselected = 0
-        self._collected = 0
 
     def pytest_deselected(self, items):
         """Counts what the options leave out."""
         self._deselected += len(items)
-
-    def pytest_collection_finish(self, session):
-        """Counts what is left."""
-        self._collected = len(session.items)
 
     def pytest_collectreport(self, report):
         """Reports a file that cannot be collected, or is skipped as a whole."""
@@ -62,13 +57,11 @@ class Reporter:
             del self._phases[report.nodeid]
             self._finish(report.nodeid, phases)
 
-    def pytest_sessionfinish(self, exitstatus):
+    def pytest_sessionfinish(self):
         """Reports checks that never came to their end, and the end."""
         for nodeid, phases in self._phases.items():
             self._finish(nodeid, phases)
-        self._bridge.report(
-            kind="session", collected=self._collected, deselected=self._deselected, exit=int(exitstatus)
-        )
+        self._bridge.report(kind="session", deselected=self._deselected)
 
     def _finish(self, nodeid, phases):
         if any(phase.outcome == "rerun" for phase in phases):

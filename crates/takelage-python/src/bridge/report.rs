@@ -39,11 +39,9 @@ pub(crate) enum Report {
     /// A check ended, or a file could not be collected.
     Check { check: Check },
     /// pytest is done.
-    Session { collected: u64, deselected: u64, exit: i64 },
+    Session { deselected: u64 },
     /// Something the user should know.
     Note { level: Level, message: String },
-    /// A line of a program.
-    Output { program: String, line: String },
     /// A message of a newer version.
     #[serde(other)]
     Unknown,
@@ -101,7 +99,6 @@ impl Report {
             Self::Recap { host, totals } => EventKind::Recap { step, host, totals },
             Self::Check { check } => EventKind::Check { step, check },
             Self::Note { level, message } => EventKind::Note { level, message, hint: None },
-            Self::Output { program, line } => EventKind::Output { step, program, line },
             Self::NoHosts { .. } | Self::Failure(_) | Self::Session { .. } | Self::Unknown => return None,
         })
     }

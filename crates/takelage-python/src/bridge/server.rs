@@ -131,7 +131,7 @@ impl<C: Container> Bridge<C> {
         &self.shared.step
     }
 
-    /// Returns the directories that paths are made relative to.
+    /// Sends an event that is not reported by Python itself.
     pub(crate) fn emit(&self, kind: EventKind) {
         let _ = self.shared.events.send(kind);
     }

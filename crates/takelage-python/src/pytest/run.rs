@@ -109,9 +109,12 @@ pub async fn verify<C: Container>(
 fn usage(stderr: &str, stdout: &str) -> String {
     let lines: Vec<_> =
         stderr.lines().chain(stdout.lines()).map(str::trim).filter(|line| !line.is_empty()).collect();
-    let complaint = lines.iter().find_map(|line| {
-        line.split_once("error: ").or_else(|| line.split_once("ERROR: ")).map(|(_, complaint)| complaint)
-    });
+    let after = |mark: &str| {
+        let mut complaints =
+            lines.iter().filter_map(|line| line.split_once(mark).map(|(_, complaint)| complaint));
+        complaints.find(|complaint| !complaint.starts_with("usage: "))
+    };
+    let complaint = after("error: ").or_else(|| after("ERROR: "));
     complaint.unwrap_or_else(|| lines.last().copied().unwrap_or("it said nothing")).to_owned()
 }
 
@@ -151,4 +154,19 @@ fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, so
     }
     command.args(&session.options).arg(tests);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_complaint_is_found_among_the_usage_text() {
+        let stderr = "ERROR: usage: pytest [options] [file_or_dir]\npytest: error: unrecognized arguments: --x\n  inifile: None\n";
+        assert_eq!(usage(stderr, ""), "unrecognized arguments: --x");
+        let stderr = "ImportError while loading conftest '/p/conftest.py'.\nE   ModuleNotFoundError: No module named 'x'";
+        assert_eq!(usage(stderr, ""), "E   ModuleNotFoundError: No module named 'x'");
+        assert_eq!(usage("ERROR: file or directory not found: t\n", ""), "file or directory not found: t");
+        assert_eq!(usage("", ""), "it said nothing");
+    }
 }

@@ -47,7 +47,7 @@ impl Verified {
                 };
                 *count += 1;
             }
-            Report::Session { deselected, .. } => self.deselected = *deselected,
+            Report::Session { deselected } => self.deselected = *deselected,
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -19,8 +20,11 @@ description:
   - Sends what happens to the takelage that started Ansible. Prints nothing.
 """
 
-# Characters of one text that are reported; of more, the beginning and the end.
-LIMIT = 64 * 1024
+# Characters of one text that are reported; of more, the beginning and the end. A whole report must fit into a frame's
+# header of one MiB, at up to six bytes a character.
+LIMIT = 32 * 1024
+WARNINGS = 20
+SHORT = 1024
 
 # What is reported in a place of its own, or is nobody's result.
 KNOWN = {
@@ -121,6 +125,9 @@ class CallbackModule(CallbackBase):
         try:
             self._bridge.report(**event)
         except takelage_bridge.BridgeError as error:
+            if error.kind == "protocol":
+                # A report that takelage does not understand is no reason to stop; Ansible prints the error.
+                raise
             # Ansible only warns about a callback that fails. Without takelage there is nobody to work for.
             raise KeyboardInterrupt(f"takelage is gone: {error}") from error
 
@@ -132,7 +139,7 @@ class CallbackModule(CallbackBase):
     def _describe(task, handler=False):
         return {
             "id": task._uuid,
-            "name": task.get_name().strip(),
+            "name": limited(task.get_name().strip(), SHORT),
             "action": getattr(task, "resolved_action", None) or task.action,
             "path": task.get_path() or "",
             "handler": handler,
@@ -189,9 +196,9 @@ class CallbackModule(CallbackBase):
             "message": self._message(result, answer, status, whole_loop),
             "stdout": limited(text(answer.get("stdout") or answer.get("module_stdout"))),
             "stderr": limited(text(answer.get("stderr") or answer.get("module_stderr"))),
-            "warnings": [limited(text(warning)) for warning in warnings_of(answer)],
+            "warnings": [limited(text(w), SHORT) for w in itertools.islice(warnings_of(answer), WARNINGS)],
         }
-        if isinstance(answer.get("rc"), int):
+        if isinstance(answer.get("rc"), int) and not isinstance(answer["rc"], bool):
             output["status"] = answer["rc"]
         if answer.get("diff") and self._fields_of(result).get("diff") and not whole_loop:
             output["diff"] = limited(self._get_diff(answer["diff"]))
@@ -237,12 +244,12 @@ def dump(value):
     return json.dumps(value, default=str, ensure_ascii=False, indent=2, sort_keys=True)
 
 
-def limited(value):
+def limited(value, limit=LIMIT):
     """Returns a text with its middle left out if it is very long, and without what JSON cannot carry."""
     value = value.encode("utf-8", "replace").decode("utf-8")
-    if len(value) <= LIMIT:
+    if len(value) <= limit:
         return value
-    half = LIMIT // 2
+    half = limit // 2
     return f"{value[:half]}\n[… {len(value) - 2 * half} characters left out …]\n{value[-half:]}"
 
 
