@@ -101,8 +101,9 @@ impl Daemon {
         match &spec.startup {
             Startup::Wait => {
                 replace(&mut body, ["/bin/sh", "-c", WAIT].map(str::to_owned).to_vec());
-                // The image's own are about its own command.
-                body.stop_signal = Some("SIGTERM".to_owned());
+                // The image's own are about its own command. A shell that was just started has not set its trap yet
+                // and would sit out the grace; there is nothing that it could lose.
+                body.stop_signal = Some("SIGKILL".to_owned());
                 body.healthcheck =
                     Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() });
             }

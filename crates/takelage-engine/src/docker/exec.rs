@@ -18,6 +18,8 @@ use crate::{Chunk, EngineError, ExecSpec, Operation, Stream};
 
 /// How long the daemon may take to note that a command has ended after the end of its output.
 const SETTLING: Duration = Duration::from_secs(10);
+/// What the daemon writes to the standard output of a command that it could not start.
+const NOT_STARTED: &[u8] = b"OCI runtime exec failed: ";
 /// How much the daemon's stream is read ahead.
 const READ_AHEAD: usize = 1 << 16;
 
@@ -68,6 +70,7 @@ impl DockerContainer {
         };
         let read = async {
             let mut output = output;
+            let (mut begun, mut refused) = (false, None);
             while let Some(piece) = output.next().await {
                 let (stream, bytes) = match piece.map_err(|error| self.failure(Operation::Exec, error))? {
                     LogOutput::StdOut { message } | LogOutput::StdIn { message } => (Stream::Stdout, message),
@@ -76,18 +79,34 @@ impl DockerContainer {
                         (Stream::Stderr, message)
                     }
                 };
-                // A receiver that is gone wants no more, but the command must not notice.
-                let _ = chunks.send(Chunk { stream, bytes }).await;
+                let first = !std::mem::replace(&mut begun, true);
+                if first && stream == Stream::Stdout && bytes.starts_with(NOT_STARTED) {
+                    refused = Some(bytes);
+                    continue;
+                }
+                // There is more: it was the program itself that said so.
+                let held = refused.take().map(|bytes| Chunk { stream: Stream::Stdout, bytes });
+                for chunk in held.into_iter().chain([Chunk { stream, bytes }]) {
+                    // A receiver that is gone wants no more, but the command must not notice.
+                    let _ = chunks.send(chunk).await;
+                }
             }
-            Ok::<_, EngineError>(())
+            Ok::<_, EngineError>(refused)
         };
         let (_input, read) = tokio::join!(write, read);
-        read?;
-        self.status(&id).await
+        let (refused, status) = (read?, self.status(&id).await?);
+        match refused {
+            Some(bytes) if matches!(status, 126 | 127) => Ok(could_not_start(&chunks, bytes).await),
+            Some(bytes) => {
+                let _ = chunks.send(Chunk { stream: Stream::Stdout, bytes }).await;
+                Ok(status)
+            }
+            None => Ok(status),
+        }
     }
 
     /// Returns a command's exit status after the end of its output.
-    async fn status(&self, id: &str) -> Result<i64, EngineError> {
+    pub(super) async fn status(&self, id: &str) -> Result<i64, EngineError> {
         let mut pause = Duration::from_millis(1);
         let started = tokio::time::Instant::now();
         loop {
@@ -118,8 +137,15 @@ impl DockerContainer {
         if status(&error).is_none() || !message.contains("exec failed") {
             return Err(self.failure(Operation::Exec, error));
         }
-        let found = !message.contains("not found") && !message.contains("no such file");
-        let _ = chunks.send(Chunk { stream: Stream::Stderr, bytes: Bytes::from(message) }).await;
-        Ok(if found { 126 } else { 127 })
+        Ok(could_not_start(chunks, Bytes::from(message)).await)
     }
+}
+
+/// Hands over why a program could not be started, as its standard error, and returns the status that a shell would
+/// give: 127 if there is no such program, 126 if it cannot be run. Docker 20.10 gives 126 for both.
+async fn could_not_start(chunks: &mpsc::Sender<Chunk>, reason: Bytes) -> i64 {
+    let text = String::from_utf8_lossy(&reason);
+    let missing = text.contains("executable file not found") || text.contains("no such file or directory");
+    let _ = chunks.send(Chunk { stream: Stream::Stderr, bytes: reason }).await;
+    if missing { 127 } else { 126 }
 }

@@ -5,6 +5,9 @@
 //! and writing there puts the file into the layer **under** the mount, where the container never sees it and a commit
 //! finds it. So a running container is asked to do it itself, by its own `tar`; only a container that is stopped or
 //! has no `tar` is served by the API.
+//!
+//! It is as exact as the image's `tar` is: GNU tar restores everything, the one of busybox neither the times of directories
+//! nor owners and times of symbolic links.
 
 use bollard::{
     body_full,
@@ -111,6 +114,7 @@ impl DockerContainer {
         match status(&error) {
             // The same status stands for a container that is gone.
             Some(404) if !text(&error).starts_with("No such container: ") => self.no_such_path(path),
+            Some(_) if text(&error).ends_with(": not a directory") => self.no_such_path(path),
             _ => self.failure(operation, error),
         }
     }

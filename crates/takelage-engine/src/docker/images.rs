@@ -273,7 +273,9 @@ impl Layers {
         match (counts, size(current)) {
             (true, Some(current)) => {
                 let total = size(total).unwrap_or(0).max(current);
-                self.layers.insert(id.to_owned(), (current, total));
+                // Layers of one size count once when they are sent; never go back for it.
+                let layer = self.layers.entry(id.to_owned()).or_default();
+                *layer = (layer.0.max(current), layer.1.max(total));
             }
             // Done or extracting: all of it has come.
             _ => match self.layers.get_mut(id) {

@@ -11,6 +11,9 @@ use crate::{
     ContainerId, ContainerRecord, Healthcheck, History, ImageConfig, ImageId, ImageRecord, image::environment,
 };
 
+/// Go's zero time, which stands for none.
+const ZERO: &str = "0001-01-01T00:00:00Z";
+
 /// Puts an image's description together. `None`: the daemon left out what every image has.
 pub(super) fn image(inspect: ImageInspect, history: Vec<ImageHistoryResponseItem>) -> Option<ImageRecord> {
     let id: Digest = inspect.id?.parse().ok()?;
@@ -28,7 +31,7 @@ pub(super) fn image(inspect: ImageInspect, history: Vec<ImageHistoryResponseItem
         architecture: inspect.architecture.unwrap_or_default(),
         variant: filled(inspect.variant),
         os: inspect.os.unwrap_or_default(),
-        created: filled(inspect.created),
+        created: filled(inspect.created).filter(|created| created != ZERO),
         author: filled(inspect.author),
         history: self::history(history, layers.len()),
         layers,
@@ -93,7 +96,10 @@ fn history(items: Vec<ImageHistoryResponseItem>, layers: usize) -> Vec<History> 
     }
     let text = |text: String| (!text.is_empty()).then_some(text);
     let entry = |(item, layered): (ImageHistoryResponseItem, bool)| History {
-        created: jiff::Timestamp::from_second(item.created).ok().map(|time| time.to_string()),
+        created: jiff::Timestamp::from_second(item.created)
+            .ok()
+            .map(|time| time.to_string())
+            .filter(|it| it != ZERO),
         author: None,
         created_by: text(item.created_by),
         comment: text(item.comment),

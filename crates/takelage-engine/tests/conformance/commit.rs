@@ -1,0 +1,156 @@
+//! Committing: exactly the given metadata, exactly the changes.
+
+use takelage_engine::{
+    Container, ContainerSpec, Engine, History, ImageConfig, ImageId, ImageRecord, Startup,
+};
+use takelage_model::Digest;
+
+use crate::{
+    base::{Bench, LABEL, config, say, spec},
+    files,
+};
+
+/// A configuration for a test of its own: the base's, one more entry of history, and a label nobody else has.
+fn wanted<E: Engine>(bench: &Bench<E>, change: impl FnOnce(&mut ImageConfig)) -> ImageConfig {
+    let mut config = bench.image.config.clone();
+    config.labels.insert(LABEL.to_owned(), format!("commit {}", std::process::id()));
+    let created = Some("2026-03-04T05:06:07Z".to_owned());
+    config.history.push(History { created, created_by: Some("takelage".to_owned()), ..History::default() });
+    change(&mut config);
+    config
+}
+
+/// A container with a command, labels, environment and host name of its own, none of which may reach the image.
+fn busy<E: Engine>(bench: &Bench<E>) -> ContainerSpec {
+    let mut spec = bench.spec();
+    spec.startup = Startup::Command(["/bin/sh", "-c", "cat; sleep 1000"].map(str::to_owned).to_vec());
+    spec.hostname = Some("leaky".to_owned());
+    spec.env.insert("LEAKY".to_owned(), "1".to_owned());
+    spec.user = Some("app".to_owned());
+    spec.ports.push("127.0.0.1::8080".to_owned());
+    spec.tmpfs.insert("/tmp".to_owned(), String::new());
+    spec
+}
+
+fn check(made: &ImageRecord, wanted: &ImageConfig, layers: &[Digest]) {
+    let expected = ImageConfig { layers: layers.to_vec(), ..wanted.clone() };
+    assert_eq!(made.config, expected);
+    assert_eq!(made.id, ImageId(Digest::of(expected.to_json())));
+    let env = |config: &ImageConfig| config.env.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(env(&made.config), env(wanted));
+}
+
+pub(crate) async fn the_image_has_the_given_metadata_and_no_other<E: Engine>(bench: Bench<E>) {
+    let word = |word: &str| Some(vec![word.to_owned()]);
+    let variants = [
+        wanted(&bench, |_| ()),
+        wanted(&bench, |config| (config.entrypoint, config.cmd) = (None, None)),
+        wanted(&bench, |config| (config.entrypoint, config.cmd) = (None, word("/bin/true"))),
+        wanted(&bench, |config| {
+            (config.entrypoint, config.cmd) = (word("/bin/entry"), None);
+            config.env.shift_remove("PATH");
+            config.env.insert("AARDVARK".to_owned(), "last".to_owned());
+            config.labels.remove("org.example");
+            "app:extra".clone_into(&mut config.user);
+            config.workdir = String::new();
+            config.expose.clear();
+            config.volumes.insert("/data".to_owned());
+            config.stop_signal = None;
+            config.author = Some("somebody".to_owned());
+        }),
+    ];
+    bench
+        .with(&busy(&bench), async |container| {
+            say(&container, "echo change > /srv/change 2>/dev/null || echo change > /etc/change || true")
+                .await;
+            for wanted in variants {
+                let made = container.commit(&wanted).await.unwrap();
+                let layers = made.config.layers.clone();
+                assert_eq!(layers[..1], bench.image.config.layers[..]);
+                let mut wanted = wanted;
+                if layers.len() == 1 {
+                    wanted.history.last_mut().unwrap().empty_layer = true;
+                }
+                check(&made, &wanted, &layers);
+                bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+            }
+        })
+        .await;
+    // The base is as it was.
+    assert_eq!(bench.engine.image(&bench.image.id.to_string()).await.unwrap().unwrap(), bench.image);
+}
+
+pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Bench<E>) {
+    let wanted = wanted(&bench, |_| ());
+    let mut made = None;
+    let name = format!("takelage-enginetest/layer:{}", std::process::id());
+    let mut root = busy(&bench);
+    root.user = None;
+    bench
+        .with(&root, async |container| {
+            let script = "echo new > /srv/new; rm /etc/group; chmod 700 /root; echo x > /tmp/volatile";
+            say(&container, script).await;
+            made = Some(container.commit(&wanted).await.unwrap());
+            assert_eq!(say(&container, "cat /srv/new").await, "new");
+        })
+        .await;
+    let made = made.unwrap();
+    assert_eq!(made.config.layers.len(), 2);
+    check(&made, &wanted, &made.config.layers);
+    bench.engine.tag(&made.id, &name.parse().unwrap()).await.unwrap();
+    let path = bench.scratch.join("committed.tar");
+    bench.engine.save(std::slice::from_ref(&name), &path).await.unwrap();
+    // The layer is one of the archive's entries, whatever its name.
+    let layer = files::read(fs_err::File::open(&path).unwrap())
+        .into_values()
+        .find(|entry| Digest::of(&entry.6) == made.config.layers[1])
+        .expect("the saved image has its layer");
+    let mut names: Vec<_> = files::read(layer.6.as_slice()).into_keys().collect();
+    names.retain(|name| !matches!(name.as_str(), "etc" | "srv" | "."));
+    assert_eq!(names, ["etc/.wh.group", "root", "srv/new"]);
+    // And a container of it has the same files.
+    bench
+        .with(&spec(made.id), async |container| {
+            assert_eq!(
+                say(&container, "cat /srv/new; ls /etc/group 2>/dev/null; stat -c %a /root; true").await,
+                "new\n700"
+            );
+            assert!(!say(&container, "hostname; env").await.contains("eaky"));
+        })
+        .await;
+    bench.engine.remove_image(&name).await.unwrap();
+}
+
+pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: Bench<E>) {
+    let mut wanted = wanted(&bench, |config| config.cmd = None);
+    bench
+        .with(&bench.spec(), async |container| {
+            let made = container.commit(&wanted).await.unwrap();
+            // An empty layer is no layer.
+            assert_eq!(made.config.layers, bench.image.config.layers);
+            wanted.history.last_mut().unwrap().empty_layer = true;
+            check(&made, &wanted, &bench.image.config.layers);
+            bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+            // A stopped container as well.
+            container.stop(std::time::Duration::from_secs(10)).await.unwrap();
+            let made = container.commit(&ImageConfig { history: Vec::new(), ..config() }).await.unwrap();
+            assert_eq!(made.config.layers, bench.image.config.layers);
+            bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+        })
+        .await;
+}
+
+pub(crate) async fn nothing_else_stays_in_the_store<E: Engine>(bench: Bench<E>) {
+    bench
+        .with(&bench.spec(), async |container| {
+            say(&container, "echo once > /srv/once").await;
+            let first = container.commit(&wanted(&bench, |config| config.cmd = None)).await.unwrap();
+            let again = container.commit(&wanted(&bench, |config| config.cmd = None)).await.unwrap();
+            // Same files and same metadata are the same image: no time and no temporary id went in.
+            assert_eq!(first, again);
+            bench.engine.remove_image(&first.id.to_string()).await.unwrap();
+            assert_eq!(bench.engine.image(&first.id.to_string()).await.unwrap(), None);
+            assert!(bench.engine.image(&bench.image.id.to_string()).await.unwrap().is_some());
+        })
+        .await;
+}

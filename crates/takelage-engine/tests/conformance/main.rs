@@ -1,0 +1,14 @@
+//! What every engine must do, written against the contract alone and run with each engine.
+//!
+//! The image under test is made here, of the host's static `busybox`, so no registry is needed.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod base;
+mod commit;
+mod docker;
+mod exec;
+mod files;
+mod images;
+mod lifecycle;
+mod systemd;
