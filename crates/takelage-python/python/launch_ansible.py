@@ -15,6 +15,7 @@ import takelage_bridge
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = {
     "ansible": ("ansible.cli.adhoc", "AdHocCLI"),
+    "ansible-galaxy": ("ansible.cli.galaxy", "GalaxyCLI"),
     "ansible-inventory": ("ansible.cli.inventory", "InventoryCLI"),
     "ansible-playbook": ("ansible.cli.playbook", "PlaybookCLI"),
 }
@@ -24,17 +25,27 @@ def main():
     """Runs the program that the first argument names."""
     program = sys.argv[1]
     sys.argv = [program] + sys.argv[2:]
-    with open(os.environ["TAKELAGE_SETTINGS"], encoding="utf-8") as file:
-        settings = json.load(file)
-    if settings["config"]:
+    settings = read_settings()
+    if settings.get("config"):
         apply_config(settings["config"])
+    # Before the first import of a program: old versions fix the collections' paths then.
+    add_paths(settings.get("roles_path", []), settings.get("collections_path", []))
     module, name = PROGRAMS[program]
     cli = getattr(importlib.import_module(module), name)
-    add_directories(settings["roles_path"])
+    add_plugins()
     if os.environ.get("ANSIBLE_STDOUT_CALLBACK") == "takelage":
         keep_stats()
         report_failures(cli)
     cli.cli_executor(sys.argv)
+
+
+def read_settings():
+    """Returns what the project file says about Ansible, where it matters."""
+    path = os.environ.get("TAKELAGE_SETTINGS")
+    if not path:
+        return {}
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
 
 
 def apply_config(sections):
@@ -89,14 +100,20 @@ def put_into_parser(config, sections):
             parser.set(section, key, value.replace("%", "%%"))
 
 
-def add_directories(roles_path):
-    """Adds takelage's plugins after, and the project file's roles before, what the user has configured."""
+def add_paths(roles, collections):
+    """Has roles and collections of the project file found before those the user has configured."""
     from ansible import constants
+
+    constants.DEFAULT_ROLES_PATH = list(roles) + list(constants.DEFAULT_ROLES_PATH or [])
+    constants.COLLECTIONS_PATHS = list(collections) + list(constants.COLLECTIONS_PATHS or [])
+
+
+def add_plugins():
+    """Has takelage's plugins found after those the user has configured."""
     from ansible.plugins.loader import callback_loader, connection_loader
 
     connection_loader.add_directory(os.path.join(HERE, "plugins", "connection"))
     callback_loader.add_directory(os.path.join(HERE, "plugins", "callback"))
-    constants.DEFAULT_ROLES_PATH = list(roles_path) + list(constants.DEFAULT_ROLES_PATH or [])
 
 
 def keep_stats():

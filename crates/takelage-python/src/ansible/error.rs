@@ -50,6 +50,16 @@ pub enum AnsibleError {
         /// Its path.
         path: PathBuf,
     },
+    /// Required roles or collections could not be installed.
+    #[error("cannot install what `{file}` requires: {message}")]
+    Requirements {
+        /// The requirements file.
+        file: PathBuf,
+        /// `ansible-galaxy`'s last words.
+        message: String,
+        /// The last lines it wrote.
+        output: String,
+    },
     /// The files that Ansible needs to start could not be written.
     #[error("cannot write Ansible's input to `{directory}`")]
     Input {

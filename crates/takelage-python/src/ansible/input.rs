@@ -24,15 +24,17 @@ pub(crate) struct Input {
 impl Input {
     /// Writes the input of a playbook below `private`.
     pub(super) fn of_playbook(private: &Path, playbook: &Playbook) -> io::Result<Self> {
-        let Playbook { inventory, project_root, config, roles_path, .. } = playbook;
-        let input = Self::new(private, inventory, project_root, config, roles_path)?;
+        let Playbook { inventory, project_root, config, roles_path, collections_path, .. } = playbook;
+        let paths = [roles_path.as_slice(), collections_path];
+        let input = Self::new(private, inventory, project_root, config, paths)?;
         private_file(&input.path("extra_vars.json"), &serde_json::to_vec(&playbook.extra_vars)?)?;
         Ok(input)
     }
 
     /// Writes what the Ansible that checks call needs, and programs that start it.
     pub(crate) fn of_checks(private: &Path, session: &Session, tools: &Toolchain) -> io::Result<Self> {
-        let input = Self::new(private, &session.inventory, &session.project_root, &session.config, &[])?;
+        let input =
+            Self::new(private, &session.inventory, &session.project_root, &session.config, [&[], &[]])?;
         let bin = input.path("bin");
         fs_err::create_dir(&bin)?;
         let python = quote(&tools.ansible.python);
@@ -50,13 +52,16 @@ impl Input {
         inventory: &Inventory,
         root: &Path,
         config: &IndexMap<String, IndexMap<String, String>>,
-        roles_path: &[PathBuf],
+        paths: [&[PathBuf]; 2],
     ) -> io::Result<Self> {
         let shims = shim::write(private)?;
         let directory = tempfile::Builder::new().prefix("input").tempdir_in(private)?;
         inventory.write(&directory.path().join("inventory"), root)?;
-        let roles_path: Vec<_> = roles_path.iter().map(|path| root.join(path)).collect();
-        let settings = serde_json::to_vec(&json!({ "config": config, "roles_path": roles_path }))?;
+        let [roles, collections] =
+            paths.map(|paths| paths.iter().map(|path| root.join(path)).collect::<Vec<_>>());
+        let settings = serde_json::to_vec(
+            &json!({ "config": config, "roles_path": roles, "collections_path": collections }),
+        )?;
         private_file(&directory.path().join("settings.json"), &settings)?;
         Ok(Self { directory, shims })
     }

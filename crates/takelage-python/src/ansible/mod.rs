@@ -5,6 +5,7 @@ mod input;
 mod inventory;
 mod ledger;
 mod playbook;
+mod requirements;
 mod run;
 
 pub use error::{AnsibleError, FailedTask};
@@ -12,4 +13,5 @@ pub(crate) use input::Input;
 pub use inventory::{Group, Inventory, Variables};
 pub use ledger::{ChangedTask, Converged};
 pub use playbook::Playbook;
+pub use requirements::{Required, require};
 pub use run::run;

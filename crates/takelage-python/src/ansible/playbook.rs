@@ -26,6 +26,10 @@ pub struct Playbook {
     pub config: IndexMap<String, IndexMap<String, String>>,
     /// Directories searched for roles before those of the user's configuration; relative to the project's root.
     pub roles_path: Vec<PathBuf>,
+    /// Directories searched for collections before those of the user's configuration, such as that of [`Required`].
+    ///
+    /// [`Required`]: super::Required
+    pub collections_path: Vec<PathBuf>,
     /// Only say what would change.
     pub check: bool,
     /// Show what changes in files.

@@ -181,10 +181,10 @@ async fn docker_ansible_no_event_holds_what_no_log_hides() {
 }
 
 #[tokio::test]
-async fn docker_ansible_huge_and_strange_output_arrives_shortened() {
+async fn docker_ansible_huge_output_arrives_shortened() {
     let Some(mut scene) = Scene::new().await else { return };
     let converged = scene
-        .tasks("    - name: huge\n      ansible.builtin.shell: head -c 3000000 /dev/zero | tr '\\0' '\\1'; printf '\\377end' >&2\n")
+        .tasks("    - name: huge\n      ansible.builtin.shell: head -c 3000000 /dev/zero | tr '\\0' '\\1'; printf 'ü\\001end' >&2\n")
         .await
         .unwrap();
     assert_eq!(converged.totals.changed, 1);

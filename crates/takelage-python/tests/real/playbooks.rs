@@ -3,10 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use takelage_model::event::EventKind;
-use takelage_python::ansible::{AnsibleError, Group, Inventory, Playbook, run};
+use takelage_python::ansible::{AnsibleError, Group, Inventory, Playbook, require, run};
 use tokio_util::sync::CancellationToken;
 
-use crate::scene::{Scene, failed, play};
+use crate::scene::{Scene, environment, failed, play};
 
 #[tokio::test]
 async fn docker_ansible_every_way_into_the_container_works() {
@@ -231,4 +231,54 @@ async fn docker_ansible_a_cancelled_run_ends_soon_and_leaves_no_process() {
         })
         .count();
     assert_eq!(left, 0, "a process is left");
+}
+
+#[tokio::test]
+async fn docker_ansible_required_roles_and_collections_are_installed_once_and_found() {
+    let Some(mut scene) = Scene::new().await else { return };
+    scene.write("src/far/tasks/main.yml", "- ansible.builtin.debug: {msg: from far}\n");
+    scene.write("src/far/meta/main.yml", "galaxy_info: {}\ndependencies: []\n");
+    let galaxy = "namespace: own\nname: things\nversion: 1.0.0\nreadme: README.md\nauthors: [me]\n";
+    scene.write("src/things/galaxy.yml", galaxy);
+    scene.write("src/things/README.md", "things\n");
+    scene.write("src/things/roles/near/tasks/main.yml", "- ansible.builtin.debug: {msg: from near}\n");
+    let root = scene.root.path().to_owned();
+    let pack = std::process::Command::new("tar")
+        .args(["-C", "src", "-czf", "far.tar.gz", "far"])
+        .current_dir(&root)
+        .status()
+        .unwrap();
+    assert!(pack.success());
+    let requirements = "roles:\n  - {src: ROOT/far.tar.gz, name: far}\ncollections:\n  - {source: ROOT/src/things, type: dir}\n";
+    scene.write("requirements.yml", &requirements.replace("ROOT", root.to_str().unwrap()));
+    let (private, cancel) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+    let (file, env) = (PathBuf::from("requirements.yml"), environment());
+    let required = require(&scene.tools, &file, &root, private.path(), &env, &cancel, &|_| {}).await.unwrap();
+    let silent = |line: &str| panic!("installed again: {line}");
+    assert_eq!(
+        require(&scene.tools, &file, &root, private.path(), &env, &cancel, &silent).await.unwrap(),
+        required
+    );
+
+    let playbook = Playbook {
+        roles_path: vec![required.roles],
+        collections_path: vec![required.collections],
+        ..scene.playbook()
+    };
+    scene.write("site.yml", "- hosts: all\n  gather_facts: false\n  roles: [far, own.things.near]\n");
+    scene.run(&playbook).await.unwrap();
+    let messages: Vec<_> = scene
+        .reported()
+        .into_iter()
+        .filter_map(|event| match event {
+            EventKind::TaskResult { output, .. } => Some(output.message),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(messages, ["from far", "from near"]);
+
+    scene.write("requirements.yml", "roles:\n  - {src: /nowhere/x.tar.gz, name: x}\n");
+    let error =
+        require(&scene.tools, &file, &root, private.path(), &env, &cancel, &|_| {}).await.unwrap_err();
+    assert!(matches!(error, AnsibleError::Requirements { .. }), "{error:?}");
 }
