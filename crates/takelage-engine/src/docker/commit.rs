@@ -46,9 +46,17 @@ impl DockerContainer {
         }
         match daemon.load(ImageArchive::of_stored_layers(&config)).await {
             // The engine wants the layers' files.
-            Err(EngineError::Refused { .. }) => {}
-            result => return result.map_err(|error| self.while_committing(error)),
+            Err(EngineError::Refused { message, .. }) => {
+                tracing::debug!(container = self.name, message, "committing with the files of all layers");
+                self.reload(temporary, &config).await
+            }
+            result => result.map_err(|error| self.while_committing(error)),
         }
+    }
+
+    /// Saves `temporary` and loads its files again under `config`, which has the same layers.
+    async fn reload(&self, temporary: &str, config: &ImageConfig) -> Result<ImageRecord, EngineError> {
+        let daemon = &self.daemon;
         let failed = |source| EngineError::Broken {
             operation: Operation::Commit,
             object: self.name.clone(),
@@ -63,7 +71,7 @@ impl DockerContainer {
         let open = move || ImageArchive::open(&ImageFile { kind: ArchiveKind::Docker, path }, &scratch);
         let opened = tokio::task::spawn_blocking(open).await;
         let archive = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        daemon.load(archive.with_config(&config)).await.map_err(|error| self.while_committing(error))
+        daemon.load(archive.with_config(config)).await.map_err(|error| self.while_committing(error))
     }
 
     /// Names the container in an error about an image that has no name.
@@ -77,5 +85,43 @@ impl DockerContainer {
             EngineError::DiskFull { .. } => EngineError::DiskFull { operation, object },
             error => error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        Container, ContainerSpec, Engine, History,
+        docker::{Docker, Settings},
+    };
+
+    #[tokio::test]
+    #[expect(clippy::print_stdout, reason = "a skipped test says why")]
+    async fn docker_an_engine_that_wants_the_files_gets_them() {
+        let scratch = tempfile::tempdir().unwrap();
+        let settings =
+            Settings { host: None, tls: None, config_dir: None, scratch: scratch.path().to_owned() };
+        let docker = match Docker::connect(&settings).await {
+            Ok(docker) => docker,
+            Err(error) => return println!("skipped, because {error}"),
+        };
+        let Some(base) = docker.image("takelage-enginetest/busybox:latest").await.unwrap() else {
+            return println!("skipped, because the conformance suite has not made its image yet");
+        };
+        let name = format!("takelage-enginetest-reload-{}", std::process::id());
+        let container = docker.create(&ContainerSpec::new(name, base.id)).await.unwrap();
+        let mut config = base.config.clone();
+        config.entrypoint = None;
+        config.history.push(History {
+            created_by: Some("reload".to_owned()),
+            empty_layer: true,
+            ..History::default()
+        });
+        let made = container.reload(&base.id.to_string(), &config).await;
+        container.remove().await.unwrap();
+        let made = made.unwrap();
+        assert_eq!(made.config, config);
+        docker.remove_image(&made.id.to_string()).await.unwrap();
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
 }
