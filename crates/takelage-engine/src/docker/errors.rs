@@ -29,7 +29,8 @@ impl Daemon {
     pub(super) fn container_failure(&self, operation: Operation, name: &str, error: Error) -> EngineError {
         match status(&error) {
             Some(404) => EngineError::NoSuchContainer { name: name.to_owned() },
-            Some(409) if text(&error).contains("not running") => {
+            // 409 if it is found out at once, 500 if the container ends meanwhile.
+            Some(409 | 500) if text(&error).contains("is not running") => {
                 EngineError::NoSuchContainer { name: name.to_owned() }
             }
             _ => self.failure(operation, name, error),

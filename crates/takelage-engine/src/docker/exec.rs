@@ -96,6 +96,9 @@ impl DockerContainer {
         let (_input, read) = tokio::join!(write, read);
         let (refused, status) = (read?, self.status(&id).await?);
         match refused {
+            Some(bytes) if matches!(status, 126 | 127) && has(&bytes, "stopped") => {
+                Err(EngineError::NoSuchContainer { name: self.name.clone() })
+            }
             Some(bytes) if matches!(status, 126 | 127) => Ok(could_not_start(&chunks, bytes).await),
             Some(bytes) => {
                 let _ = chunks.send(Chunk { stream: Stream::Stdout, bytes }).await;
@@ -141,11 +144,15 @@ impl DockerContainer {
     }
 }
 
+/// Whether the daemon's words have these among them.
+fn has(said: &[u8], words: &str) -> bool {
+    String::from_utf8_lossy(said).contains(words)
+}
+
 /// Hands over why a program could not be started, as its standard error, and returns the status that a shell would
 /// give: 127 if there is no such program, 126 if it cannot be run. Docker 20.10 gives 126 for both.
 async fn could_not_start(chunks: &mpsc::Sender<Chunk>, reason: Bytes) -> i64 {
-    let text = String::from_utf8_lossy(&reason);
-    let missing = text.contains("executable file not found") || text.contains("no such file or directory");
+    let missing = has(&reason, "executable file not found") || has(&reason, "no such file or directory");
     let _ = chunks.send(Chunk { stream: Stream::Stderr, bytes: reason }).await;
     if missing { 127 } else { 126 }
 }

@@ -92,7 +92,11 @@ impl DockerContainer {
             }
             let asked = self.run(ExecSpec::root(["systemctl", "is-system-running"])).await;
             match asked {
-                Ok(output) if matches!(output.status, 126 | 127) => {
+                // A container that is about to end refuses commands with the same status.
+                Ok(output)
+                    if matches!(output.status, 126 | 127)
+                        && self.state().await? == Some(ContainerState::Running) =>
+                {
                     return Err(failed("the image has no `systemctl`: is systemd installed?".to_owned()));
                 }
                 Ok(output) => {

@@ -92,6 +92,7 @@ tests! {
         nothing_else_stays_in_the_store;
     docker_systemd = systemd:
         systemd_boots_and_stops
+        the_newest_systemd_boots
         a_failed_unit_is_named
         a_systemd_that_dies_says_why;
 }

@@ -1,7 +1,7 @@
 //! systemd as a container's first process.
 //!
 //! These need an image with systemd named `takelage-enginetest/systemd:bookworm`: one of Debian 12 with the
-//! packages systemd, systemd-sysv and dbus.
+//! packages systemd, systemd-sysv and dbus; and, for the newest systemd, the same of Debian 13 with the tag `trixie`.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,17 @@ use takelage_engine::{Container, ContainerSpec, ContainerState, Engine, EngineEr
 use crate::base::{Bench, say, spec};
 
 const IMAGE: &str = "takelage-enginetest/systemd:bookworm";
+const NEWEST: &str = "takelage-enginetest/systemd:trixie";
 
 /// A container that boots. `None`: the test is skipped, the reason printed.
-#[expect(clippy::print_stdout, reason = "a skipped test says why")]
 pub(crate) async fn booting<E: Engine>(bench: &Bench<E>) -> Option<ContainerSpec> {
-    let Some(image) = bench.engine.image(IMAGE).await.unwrap() else {
-        println!("skipped, because there is no image {IMAGE}");
+    booting_from(bench, IMAGE).await
+}
+
+#[expect(clippy::print_stdout, reason = "a skipped test says why")]
+async fn booting_from<E: Engine>(bench: &Bench<E>, name: &str) -> Option<ContainerSpec> {
+    let Some(image) = bench.engine.image(name).await.unwrap() else {
+        println!("skipped, because there is no image {name}");
         return None;
     };
     let startup = Startup::Systemd(vec!["/lib/systemd/systemd".to_owned()]);
@@ -33,12 +38,22 @@ pub(crate) async fn systemd_boots_and_stops<E: Engine>(bench: Bench<E>) {
             assert_eq!(say(&container, script).await, "ran");
             let unit = "[Service]\\nExecStart=/bin/sleep 1000\\nUser=daemon\\nPrivateTmp=yes\\n";
             let script = format!("printf '{unit}' > /etc/systemd/system/nap.service; systemctl daemon-reload; \
-                systemctl start nap; systemctl is-active nap; systemctl show -p MainPID --value nap | xargs -I{{}} stat -c %U /proc/{{}}");
+                systemctl start nap; systemctl is-active nap; sleep 1; systemctl show -p MainPID --value nap | xargs -I{{}} stat -c %U /proc/{{}}");
             assert_eq!(say(&container, &script).await, "active\ndaemon");
             let start = Instant::now();
             container.stop(Duration::from_secs(90)).await.unwrap();
             assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
             assert!(matches!(container.state().await.unwrap(), Some(ContainerState::Exited { .. })));
+        })
+        .await;
+}
+
+/// From 256 on systemd refuses cgroup v1 unless it is told otherwise.
+pub(crate) async fn the_newest_systemd_boots<E: Engine>(bench: Bench<E>) {
+    let Some(spec) = booting_from(&bench, NEWEST).await else { return };
+    bench
+        .with(&spec, async |container| {
+            assert_eq!(say(&container, "systemctl is-system-running").await, "running");
         })
         .await;
 }
