@@ -93,7 +93,7 @@ pub(crate) struct Pytest {
     /// Further arguments of pytest.
     #[serde(default)]
     pub(crate) options: Vec<String>,
-    /// Python packages to have beside it, as pip takes them.
+    /// Plugins to load, as `pytest -p` takes them.
     #[serde(default)]
     pub(crate) plugins: Vec<String>,
     /// The Python package of pytest itself, such as `pytest==8.4`.
@@ -104,7 +104,7 @@ pub(crate) struct Pytest {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cache {
-    /// What was not used for so long is forgotten, such as `24h` or `7d`. Default: `30d`.
+    /// What was made with content of the network is made again after so long, such as `24h` or `7d`. Default: `24h`.
     pub(crate) max_age: Option<String>,
     /// How large the store may be, such as `20GiB`. Default: `20GiB`.
     pub(crate) size: Option<Text>,

@@ -92,7 +92,7 @@ pub struct Ansible {
 pub struct Pytest {
     /// Further arguments.
     pub options: Vec<String>,
-    /// Python packages to have beside it, as `pip` takes them.
+    /// Plugins to load, as `pytest -p` takes them.
     pub plugins: Vec<String>,
     /// The Python package of pytest itself, with a version if wanted: `pytest==8.4`.
     pub package: Option<String>,
@@ -101,15 +101,15 @@ pub struct Pytest {
 /// How much is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cache {
-    /// What was not used for so long is forgotten.
+    /// What was made with content of the network is made again after so long.
     pub max_age: Duration,
     /// How large the store may be, in bytes.
     pub size: u64,
 }
 
 impl Default for Cache {
-    /// 30 days and 20 GiB.
+    /// 24 hours and 20 GiB.
     fn default() -> Self {
-        Self { max_age: Duration::from_secs(30 * 24 * 60 * 60), size: 20 << 30 }
+        Self { max_age: Duration::from_secs(24 * 60 * 60), size: 20 << 30 }
     }
 }

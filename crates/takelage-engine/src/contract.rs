@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError, ExecOutput, ExecSpec,
-    ImageArchive, ImageConfig, ImageId, ImageRecord, Reference,
+    ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Reference,
 };
 
 /// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
@@ -97,6 +97,17 @@ pub trait Container: Clone + Send + Sync + 'static {
         spec: ExecSpec,
         chunks: mpsc::Sender<Chunk>,
     ) -> impl Future<Output = Result<i64, EngineError>> + Send;
+
+    /// Runs a command on a terminal of its own until it ends; returns its exit status.
+    fn interact(
+        &self,
+        spec: ExecSpec,
+        interaction: Interaction,
+    ) -> impl Future<Output = Result<i64, EngineError>> + Send {
+        let _ = (spec, interaction);
+        let reason = "this engine has no terminals".to_owned();
+        std::future::ready(Err(EngineError::Unsupported { name: self.name().to_owned(), reason }))
+    }
 
     /// Runs a command and collects its output in memory.
     fn run(&self, spec: ExecSpec) -> impl Future<Output = Result<ExecOutput, EngineError>> + Send {

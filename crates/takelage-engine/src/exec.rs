@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use indexmap::IndexMap;
+use tokio::sync::{mpsc, watch};
 
 /// A command to run in a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,17 @@ impl ExecSpec {
     pub fn root<const N: usize>(argv: [&str; N]) -> Self {
         Self { argv: argv.map(str::to_owned).to_vec(), user: Some("0:0".to_owned()), ..Self::default() }
     }
+}
+
+/// The far end of a command's terminal.
+#[derive(Debug)]
+pub struct Interaction {
+    /// What is typed.
+    pub input: mpsc::Receiver<Bytes>,
+    /// What appears.
+    pub output: mpsc::Sender<Bytes>,
+    /// How large the terminal is: columns and rows.
+    pub size: watch::Receiver<(u16, u16)>,
 }
 
 /// Which of its two output streams a command wrote to.

@@ -16,7 +16,7 @@ pub use archive::{ArchiveError, ArchiveKind, ImageArchive};
 pub use container::{ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Volume};
 pub use contract::{Container, Engine, Progress};
 pub use error::{EngineError, Operation};
-pub use exec::{Chunk, ExecOutput, ExecSpec, Stream};
+pub use exec::{Chunk, ExecOutput, ExecSpec, Interaction, Stream};
 pub use image::{
     ConfigError, ConfigPatch, DEFAULT_PATH, Healthcheck, History, ImageConfig, ImageFile, ImageId,
     ImageRecord, Reference, ReferenceError,

@@ -261,6 +261,9 @@ pub enum Outcome {
     Failed {
         /// One sentence.
         message: String,
+        /// What to do, in the imperative.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
     },
     /// Given up because the run was interrupted.
     Aborted,

@@ -121,7 +121,7 @@ impl Junit {
 
     fn end(&mut self, step: &Step, outcome: &Outcome, took: Duration) {
         let message = match outcome {
-            Outcome::Failed { message } => Some(message.as_str()),
+            Outcome::Failed { message, .. } => Some(message.as_str()),
             Outcome::Aborted => Some("interrupted"),
             Outcome::Done { .. } | Outcome::Cached { .. } | Outcome::Skipped { .. } => None,
         };

@@ -123,7 +123,7 @@ impl Lines {
             Outcome::Skipped { reason } => self.at(0, || {
                 format!("{head}: {}{}\n", self.style.paint(Role::Faint, "skipped"), because(reason))
             }),
-            Outcome::Failed { message } => {
+            Outcome::Failed { message, hint } => {
                 let plain = format!("{}: {}", step.image, words::operation(step));
                 let said = if message.is_empty() { String::new() } else { format!(": {message}") };
                 let mut text = failure::message(
@@ -136,6 +136,9 @@ impl Lines {
                 if !explained && self.style.verbosity < 1 {
                     let lines: Vec<_> = tail.into();
                     text.push_str(&failure::section(self.style, "last lines", &lines.join("\n")));
+                }
+                if let Some(hint) = hint {
+                    text.push_str(&failure::hint(self.style, hint));
                 }
                 text
             }

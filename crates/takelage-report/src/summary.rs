@@ -215,7 +215,7 @@ impl Summary {
         ended.outcome = Some(outcome.clone());
         ended.took = took;
         let explained = ended.tasks.failed + ended.checks.failed > 0;
-        if let Outcome::Failed { message } = outcome
+        if let Outcome::Failed { message, .. } = outcome
             && !explained
         {
             self.fail(step, message, None);

@@ -73,6 +73,9 @@ pub enum StepError {
         /// What is wrong with it.
         message: String,
     },
+    /// A step failed, and its last event says so.
+    #[error(transparent)]
+    Told(Box<StepError>),
     /// Something below failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -109,14 +112,23 @@ impl StepError {
     /// Whether the step was given up because the run is interrupted.
     pub fn is_interruption(&self) -> bool {
         matches!(
-            self,
+            self.untold(),
             Self::Interrupted | Self::Ansible(AnsibleError::Cancelled) | Self::Pytest(PytestError::Cancelled)
         )
+    }
+
+    /// Returns the failure itself, whether or not an event has said it.
+    pub fn untold(&self) -> &Self {
+        match self {
+            Self::Told(error) => error.untold(),
+            error => error,
+        }
     }
 
     /// Returns the exit status that this failure leads to.
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Told(error) => error.exit(),
             _ if self.is_interruption() => Exit::Interrupted,
             Self::UnknownImage { .. } | Self::NoContainer { .. } | Self::Reference { .. } => Exit::Usage,
             Self::NotIdempotent { .. }

@@ -13,7 +13,10 @@ use takelage_model::{
     ImageName, RunId,
     event::{EventKind, Level, Op, Outcome, Step},
 };
-use takelage_python::toolchain::{Toolchain, Wanted};
+use takelage_python::{
+    ansible::{self, Required},
+    toolchain::{Toolchain, Wanted},
+};
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -40,6 +43,8 @@ pub struct Options {
     pub jobs: usize,
     /// The proxy for downloads.
     pub proxy: Option<String>,
+    /// What to do about a failure: the words are the front end's.
+    pub hint: fn(&StepError) -> Option<String>,
     /// A short directory for sockets, where the run's own is too long for one.
     pub temporary: PathBuf,
 }
@@ -70,6 +75,7 @@ pub struct Session<E> {
     /// What the command line and the project want of the toolchain.
     pub wanted: Wanted,
     toolchain: OnceCell<Toolchain>,
+    required: OnceCell<Option<Required>>,
     files: OnceCell<ProjectFiles>,
 }
 
@@ -121,6 +127,7 @@ impl<E: Engine> Session<E> {
             options: parts.options,
             wanted: parts.wanted,
             toolchain: OnceCell::new(),
+            required: OnceCell::new(),
             files: OnceCell::new(),
         };
         session.remove_leavings().await?;
@@ -156,13 +163,13 @@ impl<E: Engine> Session<E> {
         let outcome = match &result {
             Ok((outcome, _)) => outcome.clone(),
             Err(error) if error.is_interruption() || self.cancel.is_interrupted() => Outcome::Aborted,
-            Err(error) => Outcome::Failed { message: error.sentence() },
+            Err(error) => Outcome::Failed { message: error.sentence(), hint: (self.options.hint)(error) },
         };
         self.events.emit(EventKind::StepFinished { step, outcome, took: began.elapsed() });
         match result {
             Ok((_, value)) => Ok(value),
             Err(_) if self.cancel.is_interrupted() => Err(StepError::Interrupted),
-            Err(error) => Err(error),
+            Err(error) => Err(StepError::Told(Box::new(error))),
         }
     }
 
@@ -195,6 +202,22 @@ impl<E: Engine> Session<E> {
                 self.interruptible(takelage_python::toolchain::find(&self.wanted, &say)).await
             })
             .await
+    }
+
+    /// Returns where the roles and collections of `ansible.requirements` are, installed at the first call.
+    pub(crate) async fn required(&self) -> Result<Option<&Required>, StepError> {
+        let Some(file) = &self.project.ansible.requirements else { return Ok(None) };
+        let install = || async {
+            let private = self.store.directory("toolchains-v1")?;
+            let env: Vec<_> = self.environment.clone().into_iter().collect();
+            let say = |line: &str| self.events.note(Level::Info, line, None);
+            let tools = self.toolchain().await?;
+            let root = &self.project.root;
+            let required =
+                ansible::require(tools, file, root, &private, &env, &self.cancel.token(), &say).await?;
+            Ok::<_, StepError>(Some(required))
+        };
+        Ok(self.required.get_or_try_init(install).await?.as_ref())
     }
 
     /// Returns the project's files, read at the first call.

@@ -25,7 +25,7 @@ pub(crate) fn of_failure(failure: &Failure) -> Option<String> {
 
 /// Returns what to do about a step that failed.
 pub(crate) fn of_step(error: &StepError) -> Option<String> {
-    Some(match error {
+    Some(match error.untold() {
         StepError::NoContainer { image } => {
             format!("create it with `takelage develop {image}` or `takelage converge {image}`")
         }

@@ -47,7 +47,7 @@ images:
       healthcheck: {test: "curl localhost", interval: 30s, retries: 3}
 ansible: {package: ansible, version: 12.30, config: {defaults: {forks: 10}}, requirements: requirements.yml}
 pytest: {options: [-x], plugins: [pytest-testinfra]}
-cache: {max_age: 24h, size: 10GB}
+cache: {max_age: 48h, size: 10GB}
 "#,
     );
     assert_eq!((project.name.as_str(), project.engine), ("harbour", EngineChoice::Docker));
@@ -107,7 +107,10 @@ cache: {max_age: 24h, size: 10GB}
     assert_eq!(project.ansible.version.as_deref(), Some("12.30"));
     assert_eq!(project.ansible.config["defaults"]["forks"], "10");
     assert_eq!(project.ansible.requirements, Some(PathBuf::from("/project/requirements.yml")));
-    assert_eq!((project.cache.max_age, project.cache.size), (Duration::from_secs(86_400), 10_000_000_000));
+    assert_eq!(
+        (project.cache.max_age, project.cache.size),
+        (Duration::from_secs(2 * 86_400), 10_000_000_000)
+    );
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn a_name_is_made_of_the_directory_and_everything_has_a_default() {
         (project.root.as_path(), project.engine),
         (Path::new("/home/me/My Project_2"), EngineChoice::Auto)
     );
-    assert_eq!((project.cache.max_age, project.cache.size), (Duration::from_secs(30 * 86_400), 20 << 30));
+    assert_eq!((project.cache.max_age, project.cache.size), (Duration::from_secs(86_400), 20 << 30));
     let image = project.last().unwrap();
     assert_eq!((&image.from, image.layers.len()), (&Origin::Reference("debian".into()), 0));
     assert_eq!(parse_in(&tree, "/takelage.yml", "images: {a: {from: debian}}").unwrap().name, "project");

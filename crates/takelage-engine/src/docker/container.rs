@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::{connection::Daemon, errors::status};
 use crate::{
-    Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord, Operation,
+    Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
+    Interaction, Operation,
 };
 
 /// A container of a Docker daemon.
@@ -72,6 +73,10 @@ impl Container for DockerContainer {
 
     async fn exec(&self, spec: ExecSpec, chunks: mpsc::Sender<Chunk>) -> Result<i64, EngineError> {
         self.execute(spec, chunks).await
+    }
+
+    async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {
+        self.interact_with(spec, interaction).await
     }
 
     async fn put(&self, at: &str, tar: Bytes) -> Result<(), EngineError> {

@@ -12,6 +12,7 @@ mod errors;
 mod exec;
 mod files;
 mod images;
+mod interact;
 mod record;
 mod systemd;
 mod transfer;

@@ -131,7 +131,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         }),
         (a_step(), text(), time()).prop_map(|(step, message, took)| EventKind::StepFinished {
             step,
-            outcome: Outcome::Failed { message },
+            outcome: Outcome::Failed { message, hint: None },
             took
         }),
         (a_step(), text(), any::<u64>(), any::<Option<u64>>()).prop_map(|(step, what, done, total)| {

@@ -173,7 +173,7 @@ pub(crate) fn failing_task() -> Vec<Event> {
                 ..TaskOutput::default()
             },
         )
-        .end(&converge, Outcome::Failed { message: "1 task failed".into() })
+        .end(&converge, Outcome::Failed { message: "1 task failed".into(), hint: None })
         .add(EventKind::ContainerKept {
             image: "app".parse().unwrap(),
             name: "harbour-app-1a2b".into(),
@@ -197,7 +197,7 @@ pub(crate) fn failing_check() -> Vec<Event> {
         .check(&verify, "tests/test_app.py::test_db", CheckStatus::Error, "E   fixture 'db' not found")
         .check(&verify, "tests/test_app.py::test_old", CheckStatus::XFailed, "known")
         .check(&verify, "tests/test_app.py::test_new", CheckStatus::XPassed, "")
-        .end(&verify, Outcome::Failed { message: "1 failed, 1 error".into() });
+        .end(&verify, Outcome::Failed { message: "1 failed, 1 error".into(), hint: None });
     run.finished(Exit::Failed)
 }
 
@@ -209,7 +209,10 @@ pub(crate) fn failing_step() -> Vec<Event> {
     for line in ["Setting up libc6 ...", "dpkg: error processing package"] {
         run.add(EventKind::Output { step: bootstrap.clone(), program: "dpkg".into(), line: line.into() });
     }
-    run.end(&bootstrap, Outcome::Failed { message: "`dpkg --configure -a` ended with status 1".into() });
+    run.end(
+        &bootstrap,
+        Outcome::Failed { message: "`dpkg --configure -a` ended with status 1".into(), hint: None },
+    );
     run.add(EventKind::Note {
         level: Level::Error,
         message: "no space left on the engine's disk".into(),

@@ -320,7 +320,7 @@ fn hostile(text: &str) -> Vec<Event> {
         name: text.into(),
         shell: text.into(),
     });
-    run.end(&converge, Outcome::Failed { message: text.into() });
+    run.end(&converge, Outcome::Failed { message: text.into(), hint: None });
     run.finished(takelage_model::Exit::Failed)
 }
 

@@ -43,8 +43,10 @@ impl<E: Engine> Session<E> {
         self.step(&image.name, Op::Syntax, layer.name.as_deref(), async |step| {
             let tools = self.toolchain().await?;
             let bridge: Bridge<E::Container> = self.bridge(HashMap::new(), &step).await?;
-            let playbook =
-                Playbook { syntax_only: true, ..self.describe(image, layer, ConvergeOptions::default()) };
+            let playbook = Playbook {
+                syntax_only: true,
+                ..self.describe(image, layer, ConvergeOptions::default()).await?
+            };
             let result = ansible::run(tools, &playbook, &bridge, self.cancel.token()).await;
             bridge.close().await;
             result?;
@@ -64,7 +66,7 @@ impl<E: Engine> Session<E> {
     ) -> Result<Converged, StepError> {
         let tools = self.toolchain().await?;
         let bridge = self.bridge(HashMap::from([(image.name.to_string(), container.clone())]), step).await?;
-        let playbook = self.describe(image, layer, options);
+        let playbook = self.describe(image, layer, options).await?;
         let result = ansible::run(tools, &playbook, &bridge, self.cancel.token()).await;
         bridge.close().await;
         Ok(result?)
@@ -88,7 +90,13 @@ impl<E: Engine> Session<E> {
     }
 
     /// Translates what the project file says into what Ansible is asked.
-    fn describe(&self, image: &Image, layer: &Layer, options: ConvergeOptions) -> Playbook {
+    async fn describe(
+        &self,
+        image: &Image,
+        layer: &Layer,
+        options: ConvergeOptions,
+    ) -> Result<Playbook, StepError> {
+        let required = self.required().await?;
         let settings = &self.project.ansible;
         let mut extra_args = settings.args.clone();
         for (flag, values) in [("--tags", &settings.tags), ("--skip-tags", &settings.skip_tags)] {
@@ -99,13 +107,19 @@ impl<E: Engine> Session<E> {
         if let Some(file) = &settings.vault_password_file {
             extra_args.extend(["--vault-password-file".to_owned(), file.display().to_string()]);
         }
-        Playbook {
+        Ok(Playbook {
             path: layer.playbook.clone(),
             project_root: self.project.root.clone(),
             inventory: inventory(image),
             extra_vars: image.extra_vars.clone().into_iter().collect(),
             config: settings.config.clone(),
-            roles_path: image.roles_path.clone(),
+            roles_path: image
+                .roles_path
+                .iter()
+                .chain(required.map(|required| &required.roles))
+                .cloned()
+                .collect(),
+            collections_path: required.into_iter().map(|required| required.collections.clone()).collect(),
             check: options.check,
             diff: options.diff || self.options.diff,
             verbosity: self.options.verbosity,
@@ -113,7 +127,7 @@ impl<E: Engine> Session<E> {
             extra_args,
             env: self.environment.clone().into_iter().collect(),
             interactive: false,
-        }
+        })
     }
 }
 

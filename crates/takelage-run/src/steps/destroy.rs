@@ -38,6 +38,15 @@ impl<E: Engine> Session<E> {
             });
             return Ok(());
         }
+        if failed && !self.cancel.is_interrupted() {
+            let hint =
+                format!("keep it with `--on-failure keep`, or work in one with `takelage develop {image}`");
+            self.events.note(
+                Level::Info,
+                format!("the container of `{image}` that failed is removed"),
+                Some(hint),
+            );
+        }
         Ok(container.remove().await?)
     }
 

@@ -7,6 +7,7 @@ mod looking;
 mod run;
 mod schema;
 mod shell;
+mod terminal;
 
 use takelage_config::Project;
 use takelage_model::{Exit, ImageName};

@@ -10,7 +10,7 @@ use takelage_model::{
 };
 use takelage_report::{JsonLines, Junit, Reporters, Terminal};
 use takelage_run::{
-    Cancel, CancelReason, Dispatcher, Events, Options, Session, SessionParts, Store, Verdict,
+    Cancel, CancelReason, Dispatcher, Events, Options, Session, SessionParts, StepError, Store, Verdict,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -109,7 +109,8 @@ async fn session(
     };
     let session = Session::begin(parts).await?;
     let verdict = verb(&session, &work.images).await;
-    for failure in &verdict.failures {
+    let untold = |failure: &&takelage_run::Failure| !matches!(failure.error, StepError::Told(_));
+    for failure in verdict.failures.iter().filter(untold) {
         let message = format!("{}: {}", failure.image, failure.error.sentence());
         events.note(Level::Error, message, hint::of_step(&failure.error));
     }
@@ -132,6 +133,7 @@ fn options(settings: &Settings, work: &Work) -> Result<Options, Failure> {
             .iter()
             .find_map(|name| settings.variable(name))
             .map(str::to_owned),
+        hint: hint::of_step,
         temporary: std::env::temp_dir(),
     })
 }

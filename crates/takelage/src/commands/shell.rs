@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 
-use takelage_engine::{Chunk, Container as _, Engine as _, ExecSpec, Stream};
+use takelage_engine::{Chunk, Container, Engine as _, EngineError, ExecSpec, Stream};
 use takelage_model::{Exit, ImageName};
 use tokio::sync::mpsc;
 
-use super::{engine, one, runtime};
+use super::{engine, one, runtime, terminal};
 use crate::{cli::ShellArguments, failure::Failure, settings::Settings};
 
-/// Runs a command in a container, connected to this process's own streams. Its exit status becomes ours.
+/// Runs a command in a container, connected to this process's own streams. A command that fails makes this one fail.
 pub(crate) fn shell(settings: &Settings, arguments: &ShellArguments) -> Result<Exit, Failure> {
     let project = settings.project()?;
     let image: ImageName = one(&project, &arguments.image)?;
@@ -24,25 +24,38 @@ pub(crate) fn shell(settings: &Settings, arguments: &ShellArguments) -> Result<E
             container.start().await?;
         }
         let argv = if arguments.command.is_empty() { login_shell() } else { arguments.command.clone() };
-        let (sender, mut chunks) = mpsc::channel::<Chunk>(16);
-        let print = async {
-            while let Some(chunk) = chunks.recv().await {
-                let written = match chunk.stream {
-                    Stream::Stdout => std::io::stdout().write_all(&chunk.bytes),
-                    Stream::Stderr => std::io::stderr().write_all(&chunk.bytes),
-                };
-                if written.is_err() {
-                    break;
-                }
-            }
+        let spec = ExecSpec { argv, ..ExecSpec::default() };
+        let status = if terminal::is_terminal() {
+            let term = settings.variable("TERM").unwrap_or("xterm").to_owned();
+            let spec = ExecSpec { env: [("TERM".to_owned(), term)].into_iter().collect(), ..spec };
+            terminal::interact(&container, spec).await.map_err(Failure::Terminal)??
+        } else {
+            piped(&container, spec).await?
         };
-        let (status, ()) =
-            tokio::join!(container.exec(ExecSpec { argv, ..ExecSpec::default() }, sender), print);
-        Ok(if status? == 0 { Exit::Done } else { Exit::Failed })
+        Ok(if status == 0 { Exit::Done } else { Exit::Failed })
     })
 }
 
 fn login_shell() -> Vec<String> {
     let script = "exec \"$(command -v bash || echo sh)\" -l";
     ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+}
+
+/// Runs a command with its output to ours, and nothing to read.
+async fn piped<C: Container>(container: &C, spec: ExecSpec) -> Result<i64, EngineError> {
+    let (sender, mut chunks) = mpsc::channel::<Chunk>(16);
+    let print = async {
+        while let Some(chunk) = chunks.recv().await {
+            let written = match chunk.stream {
+                Stream::Stdout => std::io::stdout().write_all(&chunk.bytes),
+                Stream::Stderr => std::io::stderr().write_all(&chunk.bytes),
+            };
+            // Whoever reads has seen enough; the command is not told, and ends by itself.
+            if written.is_err() {
+                break;
+            }
+        }
+    };
+    let (status, ()) = tokio::join!(container.exec(spec, sender), print);
+    status
 }

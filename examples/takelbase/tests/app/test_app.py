@@ -21,5 +21,5 @@ def test_configuration_is_not_for_everybody(host):
 @pytest.mark.parametrize(("berth", "depth"), [("north", 7), ("south", 4)])
 def test_service_answers(host, berth, depth):
     program = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8080/', timeout=10).read().decode())"
-    answer = json.loads(host.check_output('python3 -c "%s"', program))
+    answer = json.loads(host.check_output("python3 -c %s", program))
     assert answer["berths"][berth] == depth
