@@ -9,7 +9,7 @@ scratch=/.takelage-bootstrap
 # A preinst script of a package whose files already lie at their places, in the surroundings that dpkg gives it.
 preinst() {
     while read -r stem name architecture version <&3; do
-        env DPKG_MAINTSCRIPT_PACKAGE="$name" DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_ARCH="$architecture" \
+        env DEBCONF_PACKAGE="$name" DPKG_MAINTSCRIPT_PACKAGE="$name" DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_ARCH="$architecture" \
             DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0 DPKG_ADMINDIR=/var/lib/dpkg DPKG_ROOT= \
             "/var/lib/dpkg/info/$stem.preinst" install </dev/null || {
             status=$?
@@ -29,6 +29,16 @@ fi
 
 dpkg='dpkg --force-unsafe-io --force-confold'
 
+# dpkg waits for the disk at each step of each package, so that a power failure leaves a consistent database. Nobody needs half
+# of this file system: the journal goes to memory where the container has some.
+journal=/var/lib/dpkg/updates
+memory=/dev/shm/takelage-dpkg-updates
+if [ -w /dev/shm ] && mkdir "$memory" 2>/dev/null && rmdir "$journal"; then
+    ln -s "$memory" "$journal"
+else
+    memory=
+fi
+
 preinst "$scratch/preinst-essential"
 # Essential packages depend on one another in circles and, before all are configured, on what is not.
 $dpkg --force-depends --configure $(cat "$scratch/essential") </dev/null
@@ -39,6 +49,11 @@ if [ -n "$(ls "$scratch/debs")" ]; then
 fi
 $dpkg --configure --pending </dev/null
 
+if [ -n "$memory" ]; then
+    rm "$journal"
+    mkdir "$journal"
+    rm -rf "$memory"
+fi
 rm -rf "$scratch"
 if [ -n "$policy" ]; then
     rm -f "$policy"

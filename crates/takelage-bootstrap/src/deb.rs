@@ -136,6 +136,7 @@ pub(crate) fn read_entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry
     })
 }
 
+/// Reads extended attributes. One whose value contains a line feed is refused, for the crate `tar` cannot read it.
 fn attributes<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut attributes = Vec::new();
     if let Some(extensions) = entry.pax_extensions()? {

@@ -254,3 +254,6 @@ impl<W: Write> Write for Digesting<W> {
         self.to.flush()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,32 @@ impl Selection {
     }
 }
 
+#[cfg(test)]
+impl Selection {
+    /// A selection of nothing, for tests.
+    pub(crate) fn for_test(date: Timestamp) -> Self {
+        let (codename, architecture) = ("test".into(), "amd64".into());
+        Self { codename, architecture, date, packages: Vec::new(), sources: String::new() }
+    }
+}
+
+#[cfg(test)]
+impl Package {
+    /// A package that is in no archive, for tests.
+    pub(crate) fn for_test(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            version: "1".into(),
+            architecture: "amd64".into(),
+            digest: Digest::of(name),
+            size: 0,
+            stage: Stage::Rest,
+            automatic: false,
+            url: String::new(),
+        }
+    }
+}
+
 /// Finds the packages of an image in the suite's signed index.
 ///
 /// Only the suite itself is used, as by `mmdebstrap`: packages of its updates and security archives come when

@@ -320,3 +320,6 @@ impl<W: Write> Layout<W> {
         Entry { path: place.to_vec(), kind, mode, uid: 0, gid: 0, mtime: self.mtime, attributes: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests;
