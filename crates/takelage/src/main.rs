@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod failure;
 mod hint;
+mod log;
 mod output;
 mod settings;
 
@@ -12,6 +13,7 @@ use takelage_model::Exit;
 
 fn main() -> Exit {
     let cli = cli::Cli::parse();
+    log::start(cli.options.verbose);
     let settings = settings::Settings::resolve(&cli.options);
     match settings.and_then(|settings| commands::run(cli.command, &settings)) {
         Ok(exit) => exit,

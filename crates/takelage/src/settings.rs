@@ -24,8 +24,8 @@ pub(crate) struct Settings {
     pub(crate) directory: PathBuf,
     /// What `--engine` says.
     pub(crate) engine: Option<EngineChoice>,
-    /// Where takelage remembers what it did.
-    pub(crate) cache: PathBuf,
+    /// Where takelage remembers what it did; none if nothing says where.
+    cache: Option<PathBuf>,
     /// Make everything again.
     pub(crate) no_cache: bool,
     /// Where `--events` goes.
@@ -43,10 +43,12 @@ impl Settings {
         let current = std::env::current_dir().map_err(Failure::CurrentDirectory)?;
         let directory = current.join(options.directory.as_deref().unwrap_or(Path::new("")));
         let cache = match (&options.cache_dir, environment.get("XDG_CACHE_HOME"), environment.get("HOME")) {
-            (Some(directory), ..) => current.join(directory),
-            (None, Some(cache), _) if Path::new(cache).is_absolute() => Path::new(cache).join("takelage"),
-            (None, _, Some(home)) => Path::new(home).join(".cache/takelage"),
-            (None, _, None) => return Err(Failure::NoCacheDirectory),
+            (Some(directory), ..) => Some(current.join(directory)),
+            (None, Some(cache), _) if Path::new(cache).is_absolute() => {
+                Some(Path::new(cache).join("takelage"))
+            }
+            (None, _, Some(home)) => Some(Path::new(home).join(".cache/takelage")),
+            (None, _, None) => None,
         };
         let terminal = std::io::stderr().is_terminal();
         let plain = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty())
@@ -77,6 +79,11 @@ impl Settings {
         })
     }
 
+    /// Returns the directory where takelage remembers what it did.
+    pub(crate) fn cache(&self) -> Result<&Path, Failure> {
+        self.cache.as_deref().ok_or(Failure::NoCacheDirectory)
+    }
+
     /// Reads the project file.
     pub(crate) fn project(&self) -> Result<Project, Failure> {
         let file = takelage_config::find(&self.directory)?;
@@ -89,7 +96,7 @@ impl Settings {
     }
 
     /// What is wanted of Ansible and pytest: what the project names, in the surroundings of this process.
-    pub(crate) fn wanted(&self, project: Option<&Project>) -> Wanted {
+    pub(crate) fn wanted(&self, project: Option<&Project>) -> Result<Wanted, Failure> {
         let ansible = project.map(|project| &project.ansible);
         let package = ansible.and_then(|ansible| match (&ansible.package, &ansible.version) {
             (package, Some(version)) => {
@@ -97,15 +104,15 @@ impl Settings {
             }
             (package, None) => package.clone(),
         });
-        Wanted {
+        Ok(Wanted {
             ansible: package,
             python: ansible.and_then(|ansible| ansible.python.clone()),
             pytest: project.and_then(|project| project.pytest.package.clone()),
             virtual_env: self.variable("VIRTUAL_ENV").map(PathBuf::from),
             path: std::env::split_paths(self.variable("PATH").unwrap_or_default()).collect(),
-            private: self.cache.clone(),
+            private: self.cache()?.to_owned(),
             env: self.environment.clone().into_iter().collect(),
-        }
+        })
     }
 }
 

@@ -116,13 +116,17 @@ impl<E: Engine> Session<E> {
             network: takelage_engine::Network::None,
             ..ContainerSpec::new(container_name(self, &image.name, Purpose::Bootstrap), image_record.id)
         };
-        let container = self.interruptible(self.engine.create(&spec)).await?;
         let work = async {
-            self.interruptible(self.configure(&container, step)).await?;
-            self.interruptible(container.export(&exported)).await
+            let container = self.interruptible(self.engine.create(&spec)).await?;
+            let work = async {
+                self.interruptible(self.configure(&container, step)).await?;
+                self.interruptible(container.export(&exported)).await
+            };
+            let result = work.await;
+            container.remove().await?;
+            result
         };
         let result = work.await;
-        container.remove().await?;
         self.engine.remove_image(&image_record.id.to_string()).await?;
         result?;
         let (chosen, to) = (Arc::clone(selection), layer.clone());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use takelage_config::{Image, Origin};
-use takelage_engine::{Engine, ImageRecord, Reference};
+use takelage_engine::{Engine, ImageId, ImageRecord, Reference};
 use takelage_model::{
     ImageName,
     event::{EventKind, Op, Outcome},
@@ -76,13 +76,28 @@ impl<E: Engine> Session<E> {
             return self.name(image, record).await;
         }
         self.remove_failed(&image.name).await?;
+        let before = self.engine.image(&own_name(&self.id, &image.name)).await?;
         let record = self.layers(image, &origin).await?;
         let record = self.name(image, record).await?;
         if !self.options.no_cache {
             let memory = ImageMemory { recipe, id: record.id, produced: jiff::Timestamp::now() };
             self.store.remember_image(&self.id, &image.name, &memory)?;
         }
+        if let Some(before) = before.filter(|before| before.id != record.id) {
+            self.remove_nameless(&before.id).await;
+        }
         Ok(record)
+    }
+
+    /// Removes an image that this one has taken the last name from. An image with a name, a container or a
+    /// dependent image is in use, and stays.
+    async fn remove_nameless(&self, id: &ImageId) {
+        let Ok(Some(record)) = self.engine.image(&id.to_string()).await else { return };
+        if record.tags.is_empty()
+            && let Err(error) = self.engine.remove_image(&id.to_string()).await
+        {
+            tracing::debug!(%error, %id, "the image made before stays");
+        }
     }
 
     /// Provisions and commits layer after layer; without any, commits the changed metadata.

@@ -26,11 +26,11 @@ pub(crate) fn doctor(settings: &Settings, json: bool) -> Result<Exit, Failure> {
         subject: "takelage".to_owned(),
         verdict: "ok",
         what: env!("CARGO_PKG_VERSION").to_owned(),
-        why: format!("remembers in {}", settings.cache.display()),
+        why: format!("remembers in {}", settings.cache()?.display()),
     }];
     runtime()?.block_on(async {
         rows.push(engine_row(settings, project.as_ref()).await);
-        let wanted = settings.wanted(project.as_ref());
+        let wanted = settings.wanted(project.as_ref())?;
         for finding in toolchain::look(&wanted).await {
             rows.push(Row {
                 subject: finding.subject.to_owned(),
@@ -43,7 +43,8 @@ pub(crate) fn doctor(settings: &Settings, json: bool) -> Result<Exit, Failure> {
                 why: finding.reason,
             });
         }
-    });
+        Ok::<_, Failure>(())
+    })?;
     let broken = rows.iter().any(|row| row.verdict == "broken");
     if json {
         output::data(&format!("{:#}\n", serde_json::json!({ "findings": rows })))?;

@@ -1,6 +1,6 @@
 //! Runs a verb from the first event to the last: engine, session, reports, signals.
 
-use std::{io::Write, num::NonZeroUsize};
+use std::{io::Write, num::NonZeroUsize, time::Duration};
 
 use takelage_config::Project;
 use takelage_engine::{Engine as _, docker::Docker};
@@ -40,7 +40,8 @@ pub(crate) fn run(
     work: Work,
     verb: impl AsyncFnOnce(&Session<Docker>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
-    super::runtime()?.block_on(async {
+    let runtime = super::runtime()?;
+    let exit = runtime.block_on(async {
         let reporters = reporters(settings)?;
         let run = new_run();
         let (dispatcher, events) =
@@ -65,11 +66,18 @@ pub(crate) fn run(
         drop(events);
         // The watcher holds a sender of its own until it is gone.
         let _ = watch.await;
-        if let Some(reporters) = dispatcher.finish().await {
+        // A run that was aborted may have work that does not notice; its events are not waited for.
+        let patience = if cancel.reason() == Some(CancelReason::Abort) { 1 } else { 60 };
+        if let Ok(Some(reporters)) =
+            tokio::time::timeout(Duration::from_secs(patience), dispatcher.finish()).await
+        {
             reporters.finish();
         }
         Ok(exit)
-    })
+    });
+    // Threads that block end with the process.
+    runtime.shutdown_background();
+    exit
 }
 
 async fn session(
@@ -80,7 +88,7 @@ async fn session(
     cancel: Cancel,
     verb: impl AsyncFnOnce(&Session<Docker>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
-    let store = Store::open(&settings.cache)?;
+    let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
     let choice = engine::choose(settings, Some(&work.project), directory.scratch()).await?;
     let engine = choice.engine;
@@ -96,7 +104,7 @@ async fn session(
         images: work.images.clone(),
     });
     let parts = SessionParts {
-        wanted: settings.wanted(Some(&work.project)),
+        wanted: settings.wanted(Some(&work.project))?,
         options: options(settings, &work)?,
         engine,
         project: work.project,

@@ -13,7 +13,7 @@ use crate::{cli::ShellArguments, failure::Failure, settings::Settings};
 pub(crate) fn shell(settings: &Settings, arguments: &ShellArguments) -> Result<Exit, Failure> {
     let project = settings.project()?;
     let image: ImageName = one(&project, &arguments.image)?;
-    let store = takelage_run::Store::open(&settings.cache)?;
+    let store = takelage_run::Store::open(settings.cache()?)?;
     runtime()?.block_on(async {
         let chosen = engine::choose(settings, Some(&project), &std::env::temp_dir()).await?;
         let record =
