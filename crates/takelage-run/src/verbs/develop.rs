@@ -10,7 +10,6 @@ use takelage_model::{
 use super::{Verdict, produce::Remake};
 use crate::{
     Session, StepError,
-    schedule::in_order,
     steps::{ConvergeOptions, Purpose},
 };
 
@@ -52,17 +51,12 @@ impl<E: Engine> Session<E> {
         if needs_base && let Origin::Image(of) = &image.from {
             let wanted = [of.clone()];
             let finished =
-                in_order(
-                    &self.bases(&wanted),
-                    self.options.jobs,
-                    || !self.cancel.is_interrupted(),
-                    |name, base| {
+                self.along_chains(&wanted, |name, base| {
                         let base = base.cloned();
                         async move {
                             self.produce_image(self.image(&name)?, base.as_ref(), Remake::IfNeeded).await
                         }
-                    },
-                )
+                    })
                 .await;
             let (verdict, mut produced) = Verdict::collect(finished, &self.cancel);
             base = produced.remove(of);

@@ -13,7 +13,7 @@ use super::Verdict;
 use crate::{
     Session, StepError,
     recipe::Recipe,
-    schedule::in_order,
+    schedule::{Finished, in_order},
     steps::{CommitPlan, ConvergeOptions, Purpose, own_name},
     store::ImageMemory,
 };
@@ -31,22 +31,30 @@ impl<E: Engine> Session<E> {
     /// Produces `images`, and those they are based on where they are missing or out of date.
     pub async fn produce(&self, images: &[ImageName]) -> Verdict {
         let wanted: BTreeSet<&ImageName> = images.iter().collect();
-        let finished = in_order(
-            &self.bases(images),
-            self.options.jobs,
-            || !self.cancel.is_interrupted(),
-            |name, base| {
+        let finished = self
+            .along_chains(images, |name, base: Option<&ImageRecord>| {
                 let remake = if wanted.contains(&name) { Remake::Always } else { Remake::IfNeeded };
                 let base = base.cloned();
                 async move { self.produce_image(self.image(&name)?, base.as_ref(), remake).await }
-            },
-        )
-        .await;
+            })
+            .await;
         Verdict::collect(finished, &self.cancel).0
     }
 
+    /// Works on every image of the chains of `images`, bases first and independent ones side by side.
+    pub(super) async fn along_chains<T, W>(
+        &self,
+        images: &[ImageName],
+        work: impl FnMut(ImageName, Option<&T>) -> W,
+    ) -> BTreeMap<ImageName, Finished<T, StepError>>
+    where
+        W: Future<Output = Result<T, StepError>>,
+    {
+        in_order(&self.bases(images), self.options.jobs, || !self.cancel.is_interrupted(), work).await
+    }
+
     /// Returns each image of the chains of `images` with the image of the project that it is based on.
-    pub(super) fn bases(&self, images: &[ImageName]) -> BTreeMap<ImageName, Option<ImageName>> {
+    fn bases(&self, images: &[ImageName]) -> BTreeMap<ImageName, Option<ImageName>> {
         let chains = images.iter().flat_map(|image| self.project.chain(image));
         chains
             .map(|image| match &image.from {

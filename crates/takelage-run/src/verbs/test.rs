@@ -10,7 +10,7 @@ use takelage_model::{
 };
 
 use super::{Verdict, produce::Remake};
-use crate::{Session, StepError, schedule::in_order, steps::Purpose};
+use crate::{Session, StepError, steps::Purpose};
 
 /// An image that was produced, and how its checks went. Images based on it do not wait for those.
 #[derive(Debug)]
@@ -23,11 +23,8 @@ impl<E: Engine> Session<E> {
     /// Tests `images`, after producing them and what they are based on where that is missing or out of date.
     pub async fn test(&self, images: &[ImageName]) -> Verdict {
         let wanted: BTreeSet<&ImageName> = images.iter().collect();
-        let finished = in_order(
-            &self.bases(images),
-            self.options.jobs,
-            || !self.cancel.is_interrupted(),
-            |name, base| {
+        let finished = self
+            .along_chains(images, |name, base| {
                 let base = base.map(|tested: &Tested| tested.record.clone());
                 let is_wanted = wanted.contains(&name);
                 async move {
@@ -36,9 +33,8 @@ impl<E: Engine> Session<E> {
                     let checks = if is_wanted { self.test_image(image, &record).await } else { Ok(()) };
                     Ok(Tested { record, checks })
                 }
-            },
-        )
-        .await;
+            })
+            .await;
         let (mut verdict, tested) = Verdict::collect(finished, &self.cancel);
         for (image, tested) in tested {
             if let Err(error) = tested.checks {
