@@ -14,6 +14,8 @@ use thiserror::Error;
 pub(crate) enum Failure {
     #[error("the current directory cannot be read")]
     CurrentDirectory(#[source] io::Error),
+    #[error("there is no directory `{}`", path.display())]
+    NoDirectory { path: PathBuf },
     #[error("neither `--cache-dir` nor `HOME` says where takelage may remember things")]
     NoCacheDirectory,
     #[error(transparent)]
@@ -58,6 +60,7 @@ impl Failure {
         match self {
             Self::Config(ConfigError::Read { .. }) => Exit::Surroundings,
             Self::Config(_)
+            | Self::NoDirectory { .. }
             | Self::NoImages { .. }
             | Self::UnknownImage { .. }
             | Self::SourceDateEpoch { .. } => Exit::Usage,

@@ -41,7 +41,12 @@ impl Settings {
     pub(crate) fn resolve(options: &GlobalOptions) -> Result<Self, Failure> {
         let environment = environment();
         let current = std::env::current_dir().map_err(Failure::CurrentDirectory)?;
-        let directory = current.join(options.directory.as_deref().unwrap_or(Path::new("")));
+        let directory = match &options.directory {
+            // Looking above it needs its real place: what is above `..` is not what is written before it.
+            Some(path) => fs_err::canonicalize(current.join(path))
+                .map_err(|_| Failure::NoDirectory { path: path.clone() })?,
+            None => current.clone(),
+        };
         let cache = match (&options.cache_dir, environment.get("XDG_CACHE_HOME"), environment.get("HOME")) {
             (Some(directory), ..) => Some(current.join(directory)),
             (None, Some(cache), _) if Path::new(cache).is_absolute() => {

@@ -88,6 +88,7 @@ async fn session(
     cancel: Cancel,
     verb: impl AsyncFnOnce(&Session<Docker>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
+    let options = options(settings, &work)?;
     let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
     let choice = engine::choose(settings, Some(&work.project), directory.scratch()).await?;
@@ -105,7 +106,7 @@ async fn session(
     });
     let parts = SessionParts {
         wanted: settings.wanted(Some(&work.project))?,
-        options: options(settings, &work)?,
+        options,
         engine,
         project: work.project,
         store,
