@@ -1,70 +1,69 @@
-//! Runs work per image in the order of the chain, independent images side by side.
+//! Runs pieces of work in the order of what they depend on, independent ones side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use takelage_model::ImageName;
-
-/// How the work on one image went.
+/// How a piece of work went.
 #[derive(Debug)]
 pub(crate) enum Finished<T, E> {
     /// It succeeded.
     Done(T),
     /// It failed.
     Failed(E),
-    /// It did not begin, because the image it is based on failed or the run stops.
+    /// It did not begin, because what it depends on failed or the run stops.
     NotStarted,
 }
 
-/// Runs `work` for every image, each after the image it depends on, at most `limit` at once.
+/// Runs `work` for every key, each after the one it depends on, at most `limit` at once and in the keys' order.
 ///
-/// `bases` maps each image to the one it is based on, if that is part of the work too. A failure keeps the
-/// images based on the failed one from starting; `may_start` can keep all that have not started.
-pub(crate) async fn in_order<'a, T, E, W>(
-    bases: &BTreeMap<ImageName, Option<ImageName>>,
+/// `bases` maps each piece of work to the one it depends on, if that is part of the work too. A failure keeps what
+/// depends on it from starting; `may_start` can keep all that have not started.
+pub(crate) async fn in_order<K, T, E, W>(
+    bases: &BTreeMap<K, Option<K>>,
     limit: usize,
     may_start: impl Fn() -> bool,
-    mut work: impl FnMut(ImageName, Option<&T>) -> W + 'a,
-) -> BTreeMap<ImageName, Finished<T, E>>
+    mut work: impl FnMut(K, Option<&T>) -> W,
+) -> BTreeMap<K, Finished<T, E>>
 where
+    K: Ord + Clone,
     W: Future<Output = Result<T, E>>,
 {
-    let mut finished: BTreeMap<ImageName, Finished<T, E>> = BTreeMap::new();
-    let mut waiting: BTreeSet<ImageName> = bases.keys().cloned().collect();
+    let mut finished: BTreeMap<K, Finished<T, E>> = BTreeMap::new();
+    let mut waiting: BTreeSet<K> = bases.keys().cloned().collect();
     let mut running = FuturesUnordered::new();
     loop {
         let before = finished.len();
-        for image in waiting.clone() {
-            let base = bases.get(&image).and_then(Option::as_ref).map(|base| finished.get(base));
+        for key in waiting.clone() {
+            let base = bases.get(&key).and_then(Option::as_ref).map(|base| finished.get(base));
             let value = match base {
                 None => None,
                 Some(Some(Finished::Done(value))) => Some(value),
                 Some(None) => continue,
                 Some(Some(_)) => {
-                    waiting.remove(&image);
-                    finished.insert(image, Finished::NotStarted);
+                    waiting.remove(&key);
+                    finished.insert(key, Finished::NotStarted);
                     continue;
                 }
             };
             if running.len() >= limit {
                 break;
             }
-            waiting.remove(&image);
+            waiting.remove(&key);
             if may_start() {
-                let future = work(image.clone(), value);
-                running.push(async move { (image, future.await) });
+                let future = work(key.clone(), value);
+                running.push(async move { (key, future.await) });
             } else {
-                finished.insert(image, Finished::NotStarted);
+                finished.insert(key, Finished::NotStarted);
             }
         }
         match running.next().await {
-            Some((image, Ok(value))) => finished.insert(image, Finished::Done(value)),
-            Some((image, Err(error))) => finished.insert(image, Finished::Failed(error)),
+            Some((key, Ok(value))) => finished.insert(key, Finished::Done(value)),
+            Some((key, Err(error))) => finished.insert(key, Finished::Failed(error)),
             // Decided without work, so what waits for them is decided by another pass.
             None if finished.len() > before => continue,
             // Nothing runs and nothing was decided: all is finished, or waits for what is not part of the work.
             None => {
-                finished.extend(waiting.into_iter().map(|image| (image, Finished::NotStarted)));
+                finished.extend(waiting.into_iter().map(|key| (key, Finished::NotStarted)));
                 return finished;
             }
         };
@@ -74,6 +73,8 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+
+    use takelage_model::ImageName;
 
     use super::*;
 

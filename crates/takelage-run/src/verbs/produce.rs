@@ -54,7 +54,7 @@ impl<E: Engine> Session<E> {
     }
 
     /// Returns each image of the chains of `images` with the image of the project that it is based on.
-    fn bases(&self, images: &[ImageName]) -> BTreeMap<ImageName, Option<ImageName>> {
+    pub(super) fn bases(&self, images: &[ImageName]) -> BTreeMap<ImageName, Option<ImageName>> {
         let chains = images.iter().flat_map(|image| self.project.chain(image));
         chains
             .map(|image| match &image.from {

@@ -1,6 +1,6 @@
 //! `test`: create a container from the produced image and verify it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use takelage_config::Image;
 use takelage_engine::{Engine, ImageRecord};
@@ -10,36 +10,40 @@ use takelage_model::{
 };
 
 use super::{Verdict, produce::Remake};
-use crate::{Session, StepError, steps::Purpose};
+use crate::{Session, StepError, schedule::in_order, steps::Purpose};
 
-/// An image that was produced, and how its checks went. Images based on it do not wait for those.
-#[derive(Debug)]
-struct Tested {
-    record: ImageRecord,
-    checks: Result<(), StepError>,
+/// A piece of the work on an image. Producing comes first, for other images may wait for it; nothing waits for a
+/// check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Produce,
+    Test,
 }
 
 impl<E: Engine> Session<E> {
     /// Tests `images`, after producing them and what they are based on where that is missing or out of date.
     pub async fn test(&self, images: &[ImageName]) -> Verdict {
-        let wanted: BTreeSet<&ImageName> = images.iter().collect();
-        let finished = self
-            .along_chains(images, |name, base| {
-                let base = base.map(|tested: &Tested| tested.record.clone());
-                let is_wanted = wanted.contains(&name);
+        let produce = |image: ImageName| (Phase::Produce, image);
+        let mut pieces: BTreeMap<_, _> =
+            self.bases(images).into_iter().map(|(image, base)| (produce(image), base.map(produce))).collect();
+        pieces
+            .extend(images.iter().map(|image| ((Phase::Test, image.clone()), Some(produce(image.clone())))));
+        let may_start = || !self.cancel.is_interrupted();
+        let finished =
+            in_order(&pieces, self.options.jobs, may_start, |(phase, name), base: Option<&ImageRecord>| {
+                let base = base.cloned();
                 async move {
                     let image = self.image(&name)?;
-                    let record = self.produce_image(image, base.as_ref(), Remake::IfNeeded).await?;
-                    let checks = if is_wanted { self.test_image(image, &record).await } else { Ok(()) };
-                    Ok(Tested { record, checks })
+                    match (phase, base) {
+                        (Phase::Test, Some(record)) => self.test_image(image, &record).await.map(|()| record),
+                        (_, base) => self.produce_image(image, base.as_ref(), Remake::IfNeeded).await,
+                    }
                 }
             })
             .await;
-        let (mut verdict, tested) = Verdict::collect(finished, &self.cancel);
-        for (image, tested) in tested {
-            if let Err(error) = tested.checks {
-                verdict.add(image, error);
-            }
+        let mut verdict = Verdict::new(&self.cancel);
+        for ((_, image), finished) in finished {
+            verdict.add_finished(image, finished);
         }
         verdict
     }

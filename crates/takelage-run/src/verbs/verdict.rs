@@ -37,9 +37,14 @@ impl Verdict {
         }
     }
 
+    /// A verdict on nothing yet.
+    pub(crate) fn new(cancel: &Cancel) -> Self {
+        Self { interrupted: cancel.is_interrupted(), ..Self::default() }
+    }
+
     /// A verdict on one image.
     pub(crate) fn of(image: &ImageName, result: Result<(), StepError>, cancel: &Cancel) -> Self {
-        let mut verdict = Self { interrupted: cancel.is_interrupted(), ..Self::default() };
+        let mut verdict = Self::new(cancel);
         if let Err(error) = result {
             verdict.add(image.clone(), error);
         }
@@ -51,18 +56,28 @@ impl Verdict {
         finished: BTreeMap<ImageName, Finished<T, StepError>>,
         cancel: &Cancel,
     ) -> (Self, BTreeMap<ImageName, T>) {
-        let mut verdict = Self { interrupted: cancel.is_interrupted(), ..Self::default() };
+        let mut verdict = Self::new(cancel);
         let mut done = BTreeMap::new();
         for (image, finished) in finished {
-            match finished {
-                Finished::Done(value) => {
-                    done.insert(image, value);
-                }
-                Finished::Failed(error) => verdict.add(image, error),
-                Finished::NotStarted => verdict.not_started.push(image),
+            if let Some(value) = verdict.add_finished(image.clone(), finished) {
+                done.insert(image, value);
             }
         }
         (verdict, done)
+    }
+
+    /// Adds how one piece of work ended; returns its result if it was done.
+    pub(crate) fn add_finished<T>(
+        &mut self,
+        image: ImageName,
+        finished: Finished<T, StepError>,
+    ) -> Option<T> {
+        match finished {
+            Finished::Done(value) => return Some(value),
+            Finished::Failed(error) => self.add(image, error),
+            Finished::NotStarted => self.not_started.push(image),
+        }
+        None
     }
 
     /// Adds a failure. Work that was given up because of an interrupt did not fail.
