@@ -33,8 +33,8 @@ impl Input {
 
     /// Writes what the Ansible that checks call needs, and programs that start it.
     pub(crate) fn of_checks(private: &Path, session: &Session, tools: &Toolchain) -> io::Result<Self> {
-        let input =
-            Self::new(private, &session.inventory, &session.project_root, &session.config, [&[], &[]])?;
+        let Session { inventory, project_root, config, roles_path, collections_path, .. } = session;
+        let input = Self::new(private, inventory, project_root, config, [roles_path, collections_path])?;
         let bin = input.path("bin");
         fs_err::create_dir(&bin)?;
         let python = quote(&tools.ansible.python);

@@ -36,7 +36,7 @@ pub struct Group {
 }
 
 /// Our own file. Ansible reads a directory in alphabetical order, and what comes last wins.
-const FILE: &str = "zz-takelage.json";
+pub(crate) const INVENTORY_FILE: &str = "zz-takelage.json";
 
 impl Inventory {
     /// An inventory of one host that is in all of `groups`.
@@ -55,7 +55,7 @@ impl Inventory {
             let name = Path::new(name).file_name().ok_or(io::ErrorKind::InvalidFilename)?;
             symlink(root.join(target), directory.join(name))?;
         }
-        fs_err::write(directory.join(FILE), serde_json::to_vec_pretty(&self.document())?)
+        fs_err::write(directory.join(INVENTORY_FILE), serde_json::to_vec_pretty(&self.document())?)
     }
 
     /// Returns Ansible's YAML inventory, of which JSON is a part.
@@ -133,6 +133,6 @@ mod tests {
         inventory.write(&directory.path().join("i"), Path::new("/project")).unwrap();
         let link = fs_err::read_link(directory.path().join("i/group_vars")).unwrap();
         assert_eq!(link, Path::new("/project/inventory/group_vars"));
-        assert!(directory.path().join("i").join(FILE).is_file());
+        assert!(directory.path().join("i").join(INVENTORY_FILE).is_file());
     }
 }

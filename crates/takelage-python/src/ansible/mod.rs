@@ -10,6 +10,7 @@ mod run;
 
 pub use error::{AnsibleError, FailedTask};
 pub(crate) use input::Input;
+pub(crate) use inventory::INVENTORY_FILE;
 pub use inventory::{Group, Inventory, Variables};
 pub use ledger::{ChangedTask, Converged};
 pub use playbook::Playbook;

@@ -1,5 +1,6 @@
 //! Runs checks with the user's own pytest and testinfra.
 
+mod molecule;
 mod run;
 mod session;
 mod tally;

@@ -1,6 +1,6 @@
 //! `pytest`, from its input to its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use takelage_engine::Container;
 use takelage_model::event::EventKind;
@@ -51,13 +51,15 @@ pub async fn verify<C: Container>(
     let private = bridge.socket().parent().unwrap_or(Path::new("/"));
     let input = Input::of_checks(private, session, tools)
         .map_err(|source| PytestError::Input { directory: private.to_owned(), source })?;
+    let molecule = super::molecule::environment(session, &input.path("molecule"), input.path("inventory"))
+        .map_err(|source| PytestError::Input { directory: private.to_owned(), source })?;
     let mut reports = bridge.listen();
     let mut verified = Verified::default();
     let step = bridge.step().clone();
     let uncaptured = session.options.iter().any(|option| option == "-s" || option == "--capture=no");
     let terminal = if session.interactive { Terminal::Shared } else { Terminal::None };
     let watched = watch(
-        command(tools, session, &tests, &input, bridge.socket()),
+        command(tools, session, &tests, &input, bridge.socket(), molecule),
         bridge.socket().as_os_str(),
         terminal,
         &cancel,
@@ -118,9 +120,15 @@ fn usage(stderr: &str, stdout: &str) -> String {
     complaint.unwrap_or_else(|| lines.last().copied().unwrap_or("it said nothing")).to_owned()
 }
 
-fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, socket: &Path) -> Command {
+fn command(
+    tools: &Toolchain,
+    session: &Session,
+    tests: &Path,
+    input: &Input,
+    socket: &Path,
+    molecule: Vec<(&'static str, PathBuf)>,
+) -> Command {
     let mut command = Command::new(&tools.pytest.python);
-    let inventory = input.path("inventory");
     let path = session.env.iter().rfind(|(name, _)| name == "PATH").map_or("/usr/bin:/bin", |(_, path)| path);
     let path = format!("{}:{path}", input.path("bin").display());
     let hosts: Vec<_> = session.hosts.iter().map(|host| format!("takelage://{host}")).collect();
@@ -136,12 +144,10 @@ fn command(tools: &Toolchain, session: &Session, tests: &Path, input: &Input, so
         .env("TAKELAGE_SOCKET", socket)
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
         .env("TAKELAGE_HOSTS", hosts.join(","))
-        .env("TAKELAGE_INVENTORY", &inventory)
+        .env("TAKELAGE_INVENTORY", input.path("inventory"))
         .env("ANSIBLE_NOCOLOR", "1");
-    if !session.env.iter().any(|(name, _)| name == "MOLECULE_INVENTORY_FILE") {
-        // Checks written for Molecule find their hosts by this variable.
-        command.env("MOLECULE_INVENTORY_FILE", &inventory);
-    }
+    // What the user has set wins.
+    command.envs(molecule.into_iter().filter(|(name, _)| !session.env.iter().any(|(set, _)| set == name)));
     if !session.options.iter().any(|option| CACHE_OPTIONS.contains(&option.as_str())) {
         // pytest's cache would be written into the project; nobody asked to read it.
         command.arg("-o").arg(format!("cache_dir={}", input.path("cache").display()));

@@ -27,6 +27,10 @@ pub struct Session {
     pub inventory: Inventory,
     /// Settings as in `ansible.cfg` for the Ansible that checks call: section → key → value.
     pub config: IndexMap<String, IndexMap<String, String>>,
+    /// Where that Ansible looks for roles first; relative to the project's root.
+    pub roles_path: Vec<PathBuf>,
+    /// Where it looks for collections first; relative to the project's root.
+    pub collections_path: Vec<PathBuf>,
     /// pytest's whole environment; nothing else is inherited.
     pub env: Vec<(String, String)>,
     /// Whether a debugger (`--pdb`) may talk to takelage's own standard input, which must be a terminal then.

@@ -145,7 +145,9 @@ def test_there(host):
         "tests/test_molecule.py",
         &format!(
             "import os, testinfra.utils.ansible_runner as r\n\
-         testinfra_hosts = r.AnsibleRunner(os.environ['MOLECULE_INVENTORY_FILE']).get_hosts('all')\n{body}"
+         testinfra_hosts = r.AnsibleRunner(os.environ['MOLECULE_INVENTORY_FILE']).get_hosts('all')\n{body}    \
+         file = os.environ['MOLECULE_EPHEMERAL_DIRECTORY'] + '/inventory/ansible_inventory.yml'\n    \
+         assert r.AnsibleRunner(file).get_hosts('all') == ['app']\n"
         ),
     );
     scene.write(

@@ -1,6 +1,6 @@
 //! Runs a playbook on a container.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use indexmap::IndexMap;
 use takelage_config::{Image, Layer};
@@ -89,6 +89,13 @@ impl<E: Engine> Session<E> {
         Ok(Bridge::open(self.socket_directory(), hosts, self.events.facts(), step.clone(), root).await?)
     }
 
+    /// Returns where Ansible finds the roles and the collections of `image`, before those the user has configured.
+    pub(super) async fn search_paths(&self, image: &Image) -> Result<[Vec<PathBuf>; 2], StepError> {
+        let required = self.required().await?;
+        let roles = image.roles_path.iter().chain(required.map(|required| &required.roles)).cloned();
+        Ok([roles.collect(), required.into_iter().map(|required| required.collections.clone()).collect()])
+    }
+
     /// Translates what the project file says into what Ansible is asked.
     async fn describe(
         &self,
@@ -96,7 +103,7 @@ impl<E: Engine> Session<E> {
         layer: &Layer,
         options: ConvergeOptions,
     ) -> Result<Playbook, StepError> {
-        let required = self.required().await?;
+        let [roles_path, collections_path] = self.search_paths(image).await?;
         let settings = &self.project.ansible;
         let mut extra_args = settings.args.clone();
         for (flag, values) in [("--tags", &settings.tags), ("--skip-tags", &settings.skip_tags)] {
@@ -113,13 +120,8 @@ impl<E: Engine> Session<E> {
             inventory: inventory(image),
             extra_vars: image.extra_vars.clone().into_iter().collect(),
             config: settings.config.clone(),
-            roles_path: image
-                .roles_path
-                .iter()
-                .chain(required.map(|required| &required.roles))
-                .cloned()
-                .collect(),
-            collections_path: required.into_iter().map(|required| required.collections.clone()).collect(),
+            roles_path,
+            collections_path,
             check: options.check,
             diff: options.diff || self.options.diff,
             verbosity: self.options.verbosity,

@@ -20,6 +20,7 @@ impl<E: Engine> Session<E> {
             let tools = self.toolchain().await?;
             let bridge =
                 self.bridge(HashMap::from([(image.name.to_string(), container.clone())]), &step).await?;
+            let [roles_path, collections_path] = self.search_paths(image).await?;
             let session = pytest::Session {
                 tests: tests.clone(),
                 project_root: self.project.root.clone(),
@@ -29,6 +30,8 @@ impl<E: Engine> Session<E> {
                 verbosity: self.options.verbosity,
                 inventory: inventory(image),
                 config: self.project.ansible.config.clone(),
+                roles_path,
+                collections_path,
                 env: self.environment.clone().into_iter().collect(),
                 interactive: false,
             };
