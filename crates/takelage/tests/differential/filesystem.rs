@@ -1,0 +1,98 @@
+//! All files of a container or a directory, as far as they must be equal.
+
+use std::{collections::BTreeMap, io::Read, path::Path};
+
+use sha2::{Digest as _, Sha256};
+use tar::EntryType;
+
+use crate::normalise::{self, Normaliser};
+
+/// Path → type, mode, owner, link or digest of the content, and time if it was set on purpose.
+pub(crate) type Files = BTreeMap<String, String>;
+
+/// Whose presence and content are Docker's or the boot's own.
+const PASSED_OVER: [&str; 8] = [
+    // Written by Docker when a container starts.
+    "etc/hosts",
+    "etc/resolv.conf",
+    // Where Docker mounts what the container asks for.
+    "sys/",
+    // Made at random when systemd boots for the first time.
+    "etc/machine-id",
+    "var/lib/systemd/random-seed",
+    // Named by it.
+    "var/log/journal/",
+    // Files in here are named by the clock and the process id.
+    "root/.ansible_async/",
+    "home/sailor/.ansible_async/",
+];
+
+/// Whose content has times in it.
+const CONTENT_PASSED_OVER: [&str; 3] = [
+    "var/log/",
+    // Times and inodes of libraries.
+    "var/cache/ldconfig/aux-cache",
+    // Times of the package database.
+    "var/cache/apt/pkgcache.bin",
+];
+
+/// Reads a tar of a root file system.
+pub(crate) fn of_archive(archive: impl Read) -> Files {
+    let normaliser = Normaliser::default();
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_end_matches('/').to_owned();
+        let header = entry.header().clone();
+        let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
+        let content = content(&path, header.entry_type(), &mut entry);
+        let (mode, uid, gid) = (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap());
+        let what =
+            format!("{:?} {mode:o} {uid}:{gid} {}{content}", header.entry_type(), link.unwrap_or_default());
+        // A directory's time is that of its last file, which the clock set.
+        let time = if header.entry_type() == EntryType::Directory { 0 } else { header.mtime().unwrap() };
+        (path, format!("{what} {}", long_ago(time)))
+    });
+    let files: Files = entries
+        .filter(|(path, _)| !PASSED_OVER.iter().any(|passed| path.starts_with(passed)))
+        .map(|(path, what)| (normaliser.text(path), what))
+        .collect();
+    assert!(files.len() > 1000, "an archive with only {} files", files.len());
+    files
+}
+
+/// Reads a directory of this host; the playbook's dump of its results is compared elsewhere.
+pub(crate) fn of_directory(directory: &Path) -> Files {
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.follow_symlinks(false);
+    tar.append_dir_all("", directory).unwrap();
+    let archive = tar.into_inner().unwrap();
+    let mut archive = tar::Archive::new(archive.as_slice());
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let kind = entry.header().entry_type();
+        let mode = entry.header().mode().unwrap();
+        let content = content(&path, kind, &mut entry);
+        (path, format!("{kind:?} {mode:o} {content}"))
+    });
+    entries.filter(|(path, _)| path != "registered.json").collect()
+}
+
+fn content(path: &str, kind: EntryType, file: &mut impl Read) -> String {
+    if kind != EntryType::Regular || CONTENT_PASSED_OVER.iter().any(|passed| path.starts_with(passed)) {
+        return String::new();
+    }
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).unwrap();
+    // Of a short one its reader wants to see more than a digest.
+    match str::from_utf8(&content) {
+        Ok(text) if content.len() < 200 => format!("{text:?}"),
+        _ => hex::encode(Sha256::digest(&content)),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "times of files are far below the limit")]
+fn long_ago(time: u64) -> String {
+    if normalise::recent(time as f64) { String::new() } else { time.to_string() }
+}

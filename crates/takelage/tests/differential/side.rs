@@ -1,0 +1,236 @@
+//! One of the two sides: a copy of the project, a container, and the programs that work on it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use fs_err as fs;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    BASE,
+    filesystem::{self, Files},
+    normalise,
+    results::Results,
+};
+
+/// How the playbook is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// By `--check`.
+    Check,
+    /// On a new container.
+    First,
+    /// On a container that it was run on.
+    Again,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Ours,
+    Stock,
+}
+
+/// A side. Its container is removed with it.
+#[derive(Debug)]
+pub(crate) struct Side {
+    kind: Kind,
+    directory: TempDir,
+    container: String,
+}
+
+/// Says what is missing, if anything is.
+pub(crate) fn possible() -> Result<(), String> {
+    for (program, arguments, what) in [
+        (
+            "docker",
+            vec!["image", "inspect", BASE],
+            "Docker's image `takelage-difftest/base:bookworm`, see .ci/setup",
+        ),
+        ("ansible-playbook", vec!["--version"], "`ansible-playbook`"),
+        (
+            "ansible-doc",
+            vec!["-t", "connection", "community.docker.docker"],
+            "Ansible's collection `community.docker`",
+        ),
+        ("pytest", vec!["--version"], "`pytest`"),
+    ] {
+        let ran = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+        if !ran.is_ok_and(|output| output.status.success()) {
+            return Err(format!("there is no {what}"));
+        }
+    }
+    Ok(())
+}
+
+impl Side {
+    /// Has takelage create its container.
+    pub(crate) fn ours() -> Self {
+        let mut side = Self::new(Kind::Ours);
+        side.takelage(&["create"]).done();
+        let list = side.takelage(&["list", "--json"]).done();
+        let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+        side.container.push_str(list["images"][0]["container"].as_str().unwrap());
+        side
+    }
+
+    /// Has Docker create a container like it.
+    pub(crate) fn stock() -> Self {
+        let mut side = Self::new(Kind::Stock);
+        side.container =
+            format!("takelage-difftest-{}", side.directory.path().file_name().unwrap().display());
+        let version = side.run("docker", &["info", "--format", "{{.CgroupVersion}}"]).done();
+        // What systemd needs, as takelage gives it; the inventory's host name is the host's name on both sides.
+        let mut arguments =
+            vec!["run", "--detach", "--pull=never", "--name", &side.container, "--hostname=target"];
+        arguments.extend([
+            "--env=container=docker",
+            "--tmpfs=/run:exec,mode=0755",
+            "--tmpfs=/tmp:exec,mode=1777",
+        ]);
+        arguments.push("--cap-add=SYS_ADMIN");
+        if version.stdout.trim_ascii() == b"2" {
+            let writable = r#"mount -o remount,bind,rw /sys/fs/cgroup; exec "$0" "$@""#;
+            arguments.extend(["--cgroupns=private", "--security-opt=apparmor=unconfined"]);
+            arguments.extend([BASE, "/bin/sh", "-c", writable, "/lib/systemd/systemd"]);
+        } else {
+            arguments.extend(["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:ro"]);
+            arguments.extend([BASE, "/lib/systemd/systemd", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]);
+        }
+        side.run("docker", &arguments).done();
+        let start = Instant::now();
+        loop {
+            let asked = side.run("docker", &["exec", &side.container, "systemctl", "is-system-running"]);
+            if asked.0.stdout.trim_ascii() == b"running" {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "systemd does not come up: {:?}", asked.0);
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let host =
+            json!({"ansible_connection": "community.docker.docker", "ansible_docker_host": side.container});
+        let inventory = json!({"all": {"children": {"harbour": {"hosts": {"target": host}}}}});
+        fs::write(side.path("inventory.yml"), inventory.to_string()).unwrap();
+        side
+    }
+
+    fn new(kind: Kind) -> Self {
+        let directory = tempfile::Builder::new().prefix("difftest-").tempdir().unwrap();
+        let side = Self { kind, directory, container: String::new() };
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/project");
+        for name in ["home", "scratch", "cache"] {
+            fs::create_dir(side.path(name)).unwrap();
+        }
+        let copied = Command::new("cp").arg("-a").arg(project).arg(side.path("project")).status();
+        assert!(copied.unwrap().success());
+        side
+    }
+
+    /// Runs the playbook and returns all its results.
+    pub(crate) fn play(&self, mode: Mode) -> Results {
+        // Each run leaves its own.
+        for name in ["registered.json", "record.jsonl"] {
+            let path = self.path(if name == "record.jsonl" { name } else { "scratch/registered.json" });
+            if path.exists() {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let ran = match self.kind {
+            Kind::Ours => self.takelage(&[if mode == Mode::Check { "check" } else { "converge" }]),
+            Kind::Stock => {
+                let inventory = self.path("inventory.yml").display().to_string();
+                let scratch = format!("scratch={}", self.path("scratch").display());
+                let mut arguments =
+                    vec!["--inventory", &inventory, "--vault-password-file", "vault-password"];
+                arguments.extend(["--extra-vars", &scratch, "playbook.yml"]);
+                if mode == Mode::Check {
+                    // `takelage check` shows differences, which is what it is for.
+                    arguments.extend(["--check", "--diff"]);
+                }
+                self.run("ansible-playbook", &arguments)
+            }
+        };
+        ran.done();
+        Results::read(self.directory.path())
+    }
+
+    /// Returns all files of the container.
+    pub(crate) fn files(&self) -> Files {
+        let mut command = self.command("docker");
+        let mut export = command.args(["export", &self.container]).stdout(Stdio::piped()).spawn().unwrap();
+        let files = filesystem::of_archive(export.stdout.take().unwrap());
+        assert!(export.wait().unwrap().success());
+        files
+    }
+
+    /// Returns what the playbook left on this host.
+    pub(crate) fn fetched(&self) -> Files {
+        filesystem::of_directory(&self.path("scratch"))
+    }
+
+    /// Runs the checks on this side's container, by takelage and by pytest alone, and returns both values.
+    pub(crate) fn values(&self) -> [Value; 2] {
+        let read = || normalise::json(&fs::read_to_string(self.path("values.json")).unwrap());
+        self.takelage(&["verify"]).done();
+        let ours = read();
+        fs::remove_file(self.path("values.json")).unwrap();
+        let host = format!("--hosts=docker://{}", self.container);
+        self.run("pytest", &["-p", "no:cacheprovider", &host, "tests"]).done();
+        [ours, read()]
+    }
+
+    fn takelage(&self, arguments: &[&str]) -> Ran {
+        let cache = self.path("cache").display().to_string();
+        self.run(env!("CARGO_BIN_EXE_takelage"), &[&["--cache-dir", &cache], arguments].concat())
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command(program);
+        Ran(command.args(arguments).output().unwrap(), format!("{program} {}", arguments.join(" ")))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.path("project"))
+            .stdin(Stdio::null())
+            .env("HOME", self.path("home"))
+            .env("LC_ALL", "C.UTF-8")
+            // takelage's connection has it by default; a task each is run with it and without it.
+            .env("ANSIBLE_PIPELINING", "1")
+            .env("DIFFERENTIAL_RECORD", self.path("record.jsonl"))
+            .env("DIFFERENTIAL_SCRATCH", self.path("scratch"))
+            .env("DIFFERENTIAL_VALUES", self.path("values.json"));
+        command
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        match self.kind {
+            Kind::Ours => drop(self.takelage(&["destroy"])),
+            Kind::Stock => drop(self.run("docker", &["rm", "--force", "--volumes", &self.container])),
+        }
+    }
+}
+
+/// A program that ended, with its command line.
+struct Ran(Output, String);
+
+impl Ran {
+    /// Returns its output if it succeeded.
+    #[track_caller]
+    fn done(self) -> Output {
+        let Self(output, line) = self;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{line}\n{}\n{}", text(&output.stdout), text(&output.stderr));
+        output
+    }
+}

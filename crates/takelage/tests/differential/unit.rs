@@ -1,0 +1,33 @@
+//! What systemd says about a unit, as the `status` of a result.
+
+use serde_json::{Map, Value};
+
+/// Properties that the clock, the process or the container decides, beside those that end in one of [`ENDINGS`].
+const BY_CHANCE: [&str; 4] = ["ControlGroup", "ControlGroupId", "InvocationID", "CPUUsageNSec"];
+
+/// How properties by chance end: `StateChangeTimestamp`, `StateChangeTimestampMonotonic`, `MainPID`, `MemoryCurrent`.
+const ENDINGS: [&str; 4] = ["Timestamp", "TimestampMonotonic", "PID", "Current"];
+
+/// Lists of units, which systemd prints in the order of a hash table.
+const SETS: [&str; 9] =
+    ["After", "Before", "Requires", "RequiredBy", "Wants", "WantedBy", "TriggeredBy", "Conflicts", "Names"];
+
+/// Whether a result's member looks like the properties of a unit.
+pub(crate) fn is(name: &str, value: &Map<String, Value>) -> bool {
+    name == "status" && value.contains_key("Id") && value.contains_key("UnitFileState")
+}
+
+/// Returns a property as two containers have it in common.
+pub(crate) fn property(name: &str, value: Value) -> Value {
+    match value {
+        _ if BY_CHANCE.contains(&name) || ENDINGS.iter().any(|ending| name.ends_with(ending)) => {
+            "<by chance>".into()
+        }
+        Value::String(units) if SETS.contains(&name) => {
+            let mut units: Vec<_> = units.split(' ').collect();
+            units.sort_unstable();
+            units.join(" ").into()
+        }
+        other => other,
+    }
+}
