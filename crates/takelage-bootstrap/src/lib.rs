@@ -8,6 +8,8 @@
 //! 3. Make a container of it and run [`CONFIGURE`] in it as root, with `/bin/sh -c`. It needs no network.
 //! 4. Export the container's root as tar and [`normalise`] it: the result depends on nothing but the selection.
 //!
+//! Besides, [`fetch_file`] gets a single file of a package for a host that lacks it.
+//!
 //! All functions block and use threads of their own; asynchronous callers give them a thread that may block.
 
 mod archive;
@@ -16,6 +18,7 @@ mod database;
 mod deb;
 mod download;
 mod error;
+mod fetch;
 mod filesystem;
 mod host;
 mod index;
@@ -27,10 +30,12 @@ mod request;
 mod resolver;
 mod selection;
 mod sources;
+mod suite;
 mod unpack;
 
 pub use configure::CONFIGURE;
 pub use error::BootstrapError;
+pub use fetch::fetch_file;
 pub use host::host_mirror;
 pub use normalise::{Report, normalise};
 pub use request::{DEFAULT_MIRROR, Mirror, Progress, Request, Settings};

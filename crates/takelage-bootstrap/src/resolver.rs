@@ -179,7 +179,11 @@ fn check_conflicts(chosen: &[Chosen<'_, '_>]) -> Result<(), BootstrapError> {
 }
 
 /// Finds a package that was asked for by name: a real one, or the only one that provides the name.
-fn find<'i, 'a>(index: &'i Index<'a>, suite: &str, name: &str) -> Result<&'i Candidate<'a>, BootstrapError> {
+pub(crate) fn find<'i, 'a>(
+    index: &'i Index<'a>,
+    suite: &str,
+    name: &str,
+) -> Result<&'i Candidate<'a>, BootstrapError> {
     if let Some(candidate) = index.get(name) {
         return Ok(candidate);
     }

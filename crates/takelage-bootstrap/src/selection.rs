@@ -1,28 +1,17 @@
 //! From a request to exactly these packages.
 
-use std::{fmt::Write as _, io::Read};
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use takelage_model::Digest;
 
-use crate::{
-    BootstrapError, Request, Settings,
-    download::{Downloads, Expected, in_parallel},
-    index::Index,
-    keyring::Keyring,
-    release::Release,
-    resolver, sources,
-};
+use crate::{BootstrapError, Request, Settings, resolver, sources, suite::Suite};
 
 /// Changes when the same packages would become another file system than before.
 const RECIPE: u32 = 1;
 
-/// An `InRelease` is some 200 kB.
-const RELEASE_LIMIT: u64 = 16 << 20;
-/// An uncompressed `Packages` is some 60 MB.
-const INDEX_LIMIT: u64 = 1 << 30;
 /// The largest packages of the archive have some 2 GB; none of them is for an image.
-const PACKAGE_LIMIT: u64 = 4 << 30;
+pub(crate) const PACKAGE_LIMIT: u64 = 4 << 30;
 
 /// The packages of an image, pinned by their digests.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,45 +109,10 @@ impl Package {
 /// Only the suite itself is used, as by `mmdebstrap`: packages of its updates and security archives come when
 /// somebody upgrades the image, whose apt knows them.
 pub fn resolve(request: &Request, settings: &Settings<'_>) -> Result<Selection, BootstrapError> {
-    check(request)?;
+    let signed = Suite::open(request, settings)?;
+    let index = signed.index()?;
     let Request { suite, components, architecture, .. } = request;
     let mirror = request.mirror.download();
-    let downloads = Downloads::new(settings, "index", None)?;
-    let directory = format!("{mirror}/dists/{suite}");
-
-    let url = format!("{directory}/InRelease");
-    let signed = downloads.fetch_changing(&url, RELEASE_LIMIT)?;
-    let text = String::from_utf8(signed).map_err(|error| BootstrapError::malformed(&*url, error))?;
-    let keyring = Keyring::new(&settings.keyrings)?;
-    let release = Release::verify(&url, &text, suite, &keyring, Timestamp::now())?;
-    downloads.keep_changing(&url, text.as_bytes())?;
-    for (wanted, known) in components
-        .iter()
-        .map(|component| (component, &release.components))
-        .chain([(architecture, &release.architectures)])
-    {
-        if !known.contains(wanted) {
-            return Err(BootstrapError::NotInSuite { suite: suite.clone(), missing: wanted.clone() });
-        }
-    }
-
-    let mut texts = Vec::new();
-    let collect = |component: &String, text: String| {
-        texts.push((format!("{directory}/{component}"), text));
-        Ok(())
-    };
-    in_parallel(
-        components,
-        4,
-        4,
-        |component| index_text(&downloads, &release, &directory, suite, component, architecture),
-        collect,
-    )?;
-    let mut index = Index::default();
-    for (file, text) in &texts {
-        index.add(file, text, architecture)?;
-    }
-
     let mut packages: Vec<Package> = resolver::closure(&index, suite, &request.include)?
         .into_iter()
         .map(|chosen| {
@@ -182,67 +136,12 @@ pub fn resolve(request: &Request, settings: &Settings<'_>) -> Result<Selection, 
         })
         .collect::<Result<_, _>>()?;
     packages.sort_by(|a, b| (a.stage, &a.name).cmp(&(b.stage, &b.name)));
-    let sources = sources::text(request.mirror.in_image(), &release.codename, components);
+    let sources = sources::text(request.mirror.in_image(), &signed.release.codename, components);
     Ok(Selection {
-        codename: release.codename,
+        codename: signed.release.codename,
         architecture: architecture.clone(),
-        date: release.date,
+        date: signed.release.date,
         packages,
         sources,
     })
-}
-
-fn index_text(
-    downloads: &Downloads<'_>,
-    release: &Release,
-    directory: &str,
-    suite: &str,
-    component: &str,
-    architecture: &str,
-) -> Result<String, BootstrapError> {
-    let path = format!("{component}/binary-{architecture}/Packages.xz");
-    let (digest, size) = *release
-        .files
-        .get(&path)
-        .ok_or_else(|| BootstrapError::NotInSuite { suite: suite.into(), missing: path.clone() })?;
-    let url = format!("{directory}/{path}");
-    if size > INDEX_LIMIT {
-        return Err(BootstrapError::TooLarge { url, limit: INDEX_LIMIT });
-    }
-    let compressed = downloads.fetch(&url, Expected { digest, size })?;
-    let mut text = String::new();
-    liblzma::read::XzDecoder::new_multi_decoder(compressed.as_slice())
-        .take(INDEX_LIMIT)
-        .read_to_string(&mut text)
-        .map_err(|error| BootstrapError::malformed(&*url, error))?;
-    Ok(text)
-}
-
-/// Checks what becomes a part of an address, of a path or of a configuration file.
-fn check(request: &Request) -> Result<(), BootstrapError> {
-    let word = |text: &str| {
-        !text.is_empty()
-            && !text.starts_with(['.', '-'])
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.~_".contains(&b))
-    };
-    let refuse = |what, value: &str| Err(BootstrapError::Request { what, value: value.into() });
-    if !request.suite.split('/').all(word) {
-        return refuse("suite", &request.suite);
-    }
-    if !word(&request.architecture) {
-        return refuse("architecture", &request.architecture);
-    }
-    if request.components.is_empty() {
-        return refuse("list of components", "");
-    }
-    if let Some(component) = request.components.iter().find(|component| !word(component)) {
-        return refuse("component", component);
-    }
-    let mirror = request.mirror.download();
-    if !(mirror.starts_with("http://") || mirror.starts_with("https://"))
-        || mirror.contains(|c: char| c.is_whitespace() || c.is_control())
-    {
-        return refuse("http or https address", mirror);
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ mod mirror;
 use std::{collections::BTreeMap, io::Read, path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use mirror::{Answer, Server, repository, settings};
-use takelage_bootstrap::{BootstrapError, Mirror, Request, Selection, Settings, resolve, unpack};
+use takelage_bootstrap::{BootstrapError, Mirror, Request, Selection, Settings, fetch_file, resolve, unpack};
 
 fn names(selection: &Selection) -> Vec<&str> {
     selection.packages.iter().map(|package| package.name.as_str()).collect()
@@ -244,4 +244,28 @@ fn two_packages_with_the_same_file_are_refused() {
         error.to_string(),
         "`/usr/bin/mawk` is in `mawk` and in `clash`, and neither replaces the other"
     );
+}
+
+#[test]
+fn one_file_of_one_package_is_fetched_and_checked() {
+    let (server, cache, to) = (Server::start(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let request = server.request(&["lonely"]);
+    let fetch = |package: &str, wanted: &str| {
+        fetch_file(&request, package, |path| path == wanted, &settings(cache.path()), to.path())
+    };
+    let path = fetch("mawk", "usr/bin/mawk").unwrap();
+    assert_eq!(
+        (path.as_path(), fs_err::read_to_string(&path).unwrap()),
+        (&*to.path().join("mawk"), "awk\n".into())
+    );
+    assert_eq!(server.asked(".deb"), 1, "only that package");
+    // A directory is no file.
+    assert!(matches!(fetch("mawk", "usr/bin"), Err(BootstrapError::Malformed { .. })));
+    assert!(matches!(
+        fetch("mawq", "usr/bin/mawk"),
+        Err(BootstrapError::UnknownPackage { nearest: Some(_), .. })
+    ));
+    server.answer("gawk_1.0-1_amd64.deb", Answer::Bytes(b"!<arch>".to_vec()));
+    assert!(matches!(fetch("gawk", "usr/bin/gawk"), Err(BootstrapError::Mismatch { .. })));
+    assert!(!to.path().join("gawk").exists());
 }
