@@ -5,6 +5,7 @@
 //! numbers it for the reports.
 
 mod cancel;
+mod debian;
 mod dispatcher;
 mod error;
 mod recipe;

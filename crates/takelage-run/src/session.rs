@@ -15,7 +15,7 @@ use takelage_model::{
 };
 use takelage_python::{
     ansible::{self, Required},
-    toolchain::{Toolchain, Wanted},
+    toolchain::{self, Toolchain, ToolchainError, Wanted},
 };
 use tokio::sync::OnceCell;
 
@@ -199,7 +199,19 @@ impl<E: Engine> Session<E> {
         self.toolchain
             .get_or_try_init(|| async {
                 let say = |line: &str| self.events.note(Level::Info, line, None);
-                self.interruptible(takelage_python::toolchain::find(&self.wanted, &say)).await
+                let found = self.interruptible(toolchain::find(&self.wanted, &say)).await;
+                let Err(StepError::Toolchain(ToolchainError::NoPip { python })) = found else { return found };
+                say(&format!("`{}` has no pip: using the one of Debian's archive", python.display()));
+                let pip = match self.fetch_pip().await {
+                    Ok(pip) => Some(pip),
+                    Err(_) if self.cancel.is_interrupted() => return Err(StepError::Interrupted),
+                    Err(error) => {
+                        self.events.note(Level::Warning, error.sentence(), None);
+                        return Err(ToolchainError::NoPip { python }.into());
+                    }
+                };
+                let wanted = Wanted { pip, ..self.wanted.clone() };
+                self.interruptible(toolchain::find(&wanted, &say)).await
             })
             .await
     }

@@ -112,6 +112,7 @@ impl Settings {
         Ok(Wanted {
             ansible: package,
             python: ansible.and_then(|ansible| ansible.python.clone()),
+            pip: None,
             pytest: project.and_then(|project| project.pytest.package.clone()),
             virtual_env: self.variable("VIRTUAL_ENV").map(PathBuf::from),
             path: std::env::split_paths(self.variable("PATH").unwrap_or_default()).collect(),

@@ -25,6 +25,12 @@ pub enum ToolchainError {
         /// What was looked at.
         reason: String,
     },
+    /// No pip that could install into a private environment.
+    #[error("`{python}` has no pip to make a private environment with; install the package `python3-venv`")]
+    NoPip {
+        /// The interpreter.
+        python: PathBuf,
+    },
     /// The directory of the private environment cannot be used.
     #[error("cannot use `{path}` for a private environment")]
     Directory {

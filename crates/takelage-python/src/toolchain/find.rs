@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Say, Tool, Toolchain, ToolchainError, Wanted, Why, private,
+    Say, Tool, Toolchain, ToolchainError, Wanted, Why,
+    private::{self, Content},
     probe::{self, Probe},
     pythons::{self, executable, in_path},
 };
@@ -60,17 +61,9 @@ pub async fn find(wanted: &Wanted, say: Say<'_>) -> Result<Toolchain, ToolchainE
     let mut findings = Vec::new();
     let ansible = choose(Subject::Ansible, wanted, &mut findings).await?;
     let pytest = choose(Subject::Pytest, wanted, &mut findings).await?;
-    let requirements: Vec<String> = [&ansible, &pytest]
-        .into_iter()
-        .filter_map(|choice| match choice {
-            Choice::Private(requirement) => requirement.clone(),
-            Choice::Found(..) => None,
-        })
-        .collect();
-    let made = if [&ansible, &pytest].iter().any(|choice| matches!(choice, Choice::Private(_))) {
-        Some(private::make(wanted, &requirements, say).await?)
-    } else {
-        None
+    let made = match content(&ansible, &pytest) {
+        Some(content) => Some(private::make(wanted, &content, say).await?),
+        None => None,
     };
     let settle = |subject: Subject, choice: Choice| match (choice, &made) {
         (Choice::Found(tool, probe), _) => Ok((tool, probe)),
@@ -95,6 +88,19 @@ pub async fn find(wanted: &Wanted, say: Say<'_>) -> Result<Toolchain, ToolchainE
     })
 }
 
+/// Returns what a private environment must have, if there must be one.
+fn content(ansible: &Choice, pytest: &Choice) -> Option<Content> {
+    let private = |choice: &Choice| match choice {
+        Choice::Private(requirement) => Some(requirement.clone()),
+        Choice::Found(..) => None,
+    };
+    let (ansible, pytest) = (private(ansible), private(pytest));
+    (ansible.is_some() || pytest.is_some()).then(|| Content {
+        ansible: ansible.is_some(),
+        requirements: ansible.into_iter().chain(pytest).flatten().collect(),
+    })
+}
+
 /// Says what [`find`] would consider and choose, without making anything.
 pub async fn look(wanted: &Wanted) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -114,13 +120,15 @@ pub async fn look(wanted: &Wanted) -> Vec<Finding> {
     if wants_private.is_empty() {
         return findings;
     }
-    let requirements: Vec<String> =
-        wants_private.iter().filter_map(|(_, requirement)| requirement.clone()).collect();
+    let content = Content {
+        ansible: wants_private.iter().any(|(subject, _)| *subject == Subject::Ansible),
+        requirements: wants_private.iter().filter_map(|(_, requirement)| requirement.clone()).collect(),
+    };
     let python = pythons::find(wanted).await;
     for (subject, _) in wants_private {
         let finding = match &python {
             Ok(probe) => {
-                let directory = private::directory(wanted, probe, &requirements);
+                let directory = private::directory(wanted, probe, &content);
                 let made = private::is_complete(&directory);
                 let reason = if made {
                     format!("{}, made with Python {}", Why::Private.words(), probe.version())

@@ -3,6 +3,7 @@
 
 mod error;
 mod find;
+mod pip;
 mod private;
 mod probe;
 mod pythons;
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub ansible: Option<String>,
     /// The Python that a private environment is made with.
     pub python: Option<PathBuf>,
+    /// A wheel of pip, for a Python whose host has none at all. Whoever sees [`ToolchainError::NoPip`] may get one.
+    pub pip: Option<PathBuf>,
     /// The pytest that the project file or a flag names, in the same three forms as `ansible`.
     pub pytest: Option<String>,
     /// The activated virtual environment, `$VIRTUAL_ENV`.

@@ -4,14 +4,12 @@
 //! PRIVATE/toolchains-v1/
 //!   DIGEST/            a virtual environment; scripts in it know this path, so it is made in place
 //!   DIGEST/complete    written last: without it the environment is made anew
+//!   DIGEST/temporary   pip's files while it installs
 //!   DIGEST.lock        held by whoever makes it
-//!   pip-VERSION….whl   the pip that installs
 //! ```
-//!
-//! pip comes with takelage, because a Debian with nothing but `python3` has neither pip nor `ensurepip`. A wheel is
-//! a zip archive, and Python runs programs from those.
 
 use std::{
+    ffi::OsString,
     fs::TryLockError,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -27,13 +25,10 @@ use tokio::{
 
 use super::{
     Say, ToolchainError, Wanted,
+    pip::Pip,
     probe::{self, Probe},
     pythons,
 };
-
-/// pip's own wheel, unmodified, under its MIT licence.
-const PIP: &[u8] = include_bytes!("../../vendor/pip-25.3-py3-none-any.whl");
-const PIP_NAME: &str = "pip-25.3-py3-none-any.whl";
 
 /// The last thing written into an environment.
 const COMPLETE: &str = "complete";
@@ -49,12 +44,33 @@ const PIP_SETTINGS: [(&str, &str); 5] = [
 const PIP_REMOVED: [&str; 7] =
     ["PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"];
 
-/// Returns where the environment for a Python and requirements of the user's is or would be.
-pub(super) fn directory(wanted: &Wanted, python: &Probe, requirements: &[String]) -> PathBuf {
+/// What an environment is made for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// Ansible and pytest, or pytest alone, which is made in a tenth of the time.
+    pub(super) ansible: bool,
+    /// The user's own requirements, which take the place of the pinned list.
+    pub(super) requirements: Vec<String>,
+}
+
+impl Content {
+    const fn words(&self) -> &'static str {
+        if self.ansible { "Ansible and pytest" } else { "pytest" }
+    }
+
+    /// Returns the pinned list, or its part.
+    fn list(&self, version: [u32; 3]) -> String {
+        let list = pythons::list(version).unwrap_or_default();
+        if self.ansible { list.to_owned() } else { pythons::checks(list) }
+    }
+}
+
+/// Returns where the environment for a Python is or would be.
+pub(super) fn directory(wanted: &Wanted, python: &Probe, content: &Content) -> PathBuf {
     let [major, minor, _] = python.version;
-    let mut recipe = format!("{major}.{minor}\n{}\n{PIP_NAME}\n", python.executable.display());
-    recipe.push_str(pythons::list(python.version).unwrap_or_default());
-    recipe.push_str(&requirements.join("\n"));
+    let mut recipe = format!("{major}.{minor}\n{}\n", python.executable.display());
+    recipe.push_str(&content.list(python.version));
+    recipe.push_str(&content.requirements.join("\n"));
     wanted.private.join("toolchains-v1").join(Digest::of(recipe).short())
 }
 
@@ -66,20 +82,20 @@ pub(super) fn is_complete(directory: &Path) -> bool {
 /// Makes the environment unless it is there, and returns its directory and what its Python has.
 pub(super) async fn make(
     wanted: &Wanted,
-    requirements: &[String],
+    content: &Content,
     say: Say<'_>,
 ) -> Result<(PathBuf, Probe), ToolchainError> {
     let python = pythons::find(wanted)
         .await
         .map_err(|reason| ToolchainError::NoPython { oldest: pythons::OLDEST, reason })?;
-    let directory = directory(wanted, &python, requirements);
+    let directory = directory(wanted, &python, content);
     if !is_complete(&directory) {
         let parent = directory.parent().unwrap_or(&wanted.private);
         fs_err::create_dir_all(parent).map_err(at(parent))?;
         let _lock = lock(&directory.with_extension("lock"), say).await?;
         // Another process may have made it while this one waited.
         if !is_complete(&directory) {
-            build(wanted, &python, requirements, &directory, say).await?;
+            build(wanted, &python, content, &directory, say).await?;
         }
     }
     let probe = probe::python(directory.join("bin/python"), &wanted.env)
@@ -101,7 +117,7 @@ async fn lock(path: &Path, say: Say<'_>) -> Result<std::fs::File, ToolchainError
             }
             Err(TryLockError::WouldBlock) => {
                 if !std::mem::replace(&mut told, true) {
-                    say("waiting for another takelage that is installing Ansible and pytest");
+                    say("waiting for another takelage that is making a private environment");
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
@@ -113,104 +129,115 @@ async fn lock(path: &Path, say: Say<'_>) -> Result<std::fs::File, ToolchainError
 async fn build(
     wanted: &Wanted,
     python: &Probe,
-    requirements: &[String],
+    content: &Content,
     directory: &Path,
     say: Say<'_>,
 ) -> Result<(), ToolchainError> {
-    say(&format!("making a private environment with Ansible and pytest, Python {}; once", python.version()));
+    let pip = Pip::find(wanted, python).await?;
+    say(&format!("making a private environment with {}, Python {}; once", content.words(), python.version()));
     if directory.exists() {
         fs_err::remove_dir_all(directory).map_err(at(directory))?;
     }
-    // Without pip, because that is what Debian's `python3` alone cannot do.
     let mut venv = Command::new(&python.executable);
-    venv.args(["-I", "-m", "venv", "--without-pip"]).arg(directory);
+    venv.args(["-I", "-m", "venv"]).args(pip.venv()).arg(directory);
     probe::output(&mut venv, &wanted.env)
         .await
         .map_err(|output| ToolchainError::Venv { python: python.executable.clone(), output })?;
 
-    let parent = directory.parent().unwrap_or(directory);
-    let pip = parent.join(PIP_NAME);
-    if !fs_err::read(&pip).is_ok_and(|there| there == PIP) {
-        replace(&pip, PIP).map_err(at(&pip))?;
-    }
-    let list = pythons::list(python.version).unwrap_or_default();
-    let constraints = directory.join("requirements.txt");
-    fs_err::write(&constraints, list).map_err(at(&constraints))?;
-    let mut pinned = vec!["--require-hashes".into(), "--requirement".into(), constraints.into_os_string()];
+    let temporary = directory.join("temporary");
+    fs_err::create_dir(&temporary).map_err(at(&temporary))?;
+    let install = Install { wanted, pip: &pip, directory, temporary: &temporary };
+    let requirements = &content.requirements;
     if requirements.is_empty() {
-        install(wanted, directory, &pip, &mut pinned, "the pinned list", say).await?;
+        let list = directory.join("requirements.txt");
+        fs_err::write(&list, content.list(python.version)).map_err(at(&list))?;
+        let pinned = ["--require-hashes".into(), "--requirement".into(), list.into_os_string()];
+        install.run(&pinned, "the pinned list", say).await?;
     } else {
-        // The user's own pin decides; what is left of the pinned list is pytest and testinfra, unpinned by it.
-        let mut own: Vec<_> = requirements.iter().map(std::ffi::OsString::from).collect();
-        for package in ["ansible", "pytest", "pytest-testinfra"] {
+        // The user's own pin decides; what is left of the pinned list is unpinned by it.
+        let mut own: Vec<_> = requirements.iter().map(OsString::from).collect();
+        let packages = ["ansible", "pytest", "pytest-testinfra"];
+        for package in packages.into_iter().filter(|package| content.ansible || *package != "ansible") {
             if !requirements.iter().any(|requirement| name_of(requirement).starts_with(package)) {
                 own.push(package.into());
             }
         }
-        install(wanted, directory, &pip, &mut own, &format!("`{}`", requirements.join("`, `")), say).await?;
+        install.run(&own, &format!("`{}`", requirements.join("`, `")), say).await?;
     }
     compile(wanted, directory, say).await;
+    fs_err::remove_dir_all(&temporary).map_err(at(&temporary))?;
     replace(&directory.join(COMPLETE), b"").map_err(at(directory))
 }
 
-/// Runs pip's `install`.
-async fn install(
-    wanted: &Wanted,
-    directory: &Path,
-    pip: &Path,
-    what: &mut Vec<std::ffi::OsString>,
-    name: &str,
-    say: Say<'_>,
-) -> Result<(), ToolchainError> {
-    let fail =
-        |reason: String, output: String| ToolchainError::Install { what: name.to_owned(), reason, output };
-    let mut command = Command::new(directory.join("bin/python"));
-    command
-        .arg("-I")
-        .arg(pip.join("pip"))
-        .args(["install", "--only-binary", ":all:", "--no-compile", "--progress-bar", "off"])
-        .args(what.drain(..))
-        .current_dir(directory)
-        .env_clear()
-        .envs(
-            wanted.env.iter().filter(|(name, _)| !PIP_REMOVED.contains(&name.as_str())).map(|(n, v)| (n, v)),
-        )
-        .envs(PIP_SETTINGS)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| fail(format!("cannot start: {error}"), String::new()))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let progress = async {
-        let Some(stdout) = stdout else { return };
-        let mut lines = BufReader::new(stdout).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            // One line per package, and the long silence while they are unpacked.
-            if line.starts_with("Collecting ") || line.starts_with("Installing collected") {
-                say(line.split(" (from").next().unwrap_or(&line));
-            }
-        }
-    };
-    let complaints = async {
-        let mut text = String::new();
-        if let Some(mut stderr) = stderr {
-            let mut bytes = Vec::new();
-            let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut bytes).await;
-            text = String::from_utf8_lossy(&bytes).into_owned();
-        }
-        text
-    };
-    let (status, (), output) = tokio::join!(child.wait(), progress, complaints);
-    let status = status.map_err(|error| fail(error.to_string(), String::new()))?;
-    if status.success() {
-        return Ok(());
+/// pip at work in an environment. It leaves nothing outside of it.
+struct Install<'a> {
+    wanted: &'a Wanted,
+    pip: &'a Pip,
+    directory: &'a Path,
+    temporary: &'a Path,
+}
+
+impl Install<'_> {
+    fn command(&self, what: &[OsString]) -> Command {
+        let kept = |name: &str| !PIP_REMOVED.contains(&name);
+        let mut command = Command::new(self.directory.join("bin/python"));
+        command
+            .arg("-I")
+            .args(self.pip.start())
+            .args(["install", "--only-binary", ":all:", "--no-compile", "--progress-bar", "off"])
+            .arg("--no-cache-dir")
+            .args(what)
+            .current_dir(self.directory)
+            .env_clear()
+            .envs(self.wanted.env.iter().filter(|(name, _)| kept(name)).map(|(n, v)| (n, v)))
+            .envs(PIP_SETTINGS)
+            .env("TMPDIR", self.temporary)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
     }
-    let reason = output
-        .lines()
-        .rfind(|line| line.starts_with("ERROR: "))
-        .map_or_else(|| status.to_string(), |line| line.trim_start_matches("ERROR: ").to_owned());
-    Err(fail(reason, output))
+
+    async fn run(&self, what: &[OsString], name: &str, say: Say<'_>) -> Result<(), ToolchainError> {
+        let fail = |reason: String, output: String| ToolchainError::Install {
+            what: name.to_owned(),
+            reason,
+            output,
+        };
+        let started = self.command(what).spawn();
+        let mut child = started.map_err(|error| fail(format!("cannot start: {error}"), String::new()))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let progress = async {
+            let Some(stdout) = stdout else { return };
+            let mut lines = BufReader::new(stdout).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                // One line per package, and the long silence while they are unpacked.
+                if line.starts_with("Collecting ") || line.starts_with("Installing collected") {
+                    say(line.split(" (from").next().unwrap_or(&line));
+                }
+            }
+        };
+        let complaints = async {
+            let mut text = String::new();
+            if let Some(mut stderr) = stderr {
+                let mut bytes = Vec::new();
+                let _ = tokio::io::AsyncReadExt::read_to_end(&mut stderr, &mut bytes).await;
+                text = String::from_utf8_lossy(&bytes).into_owned();
+            }
+            text
+        };
+        let (status, (), output) = tokio::join!(child.wait(), progress, complaints);
+        let status = status.map_err(|error| fail(error.to_string(), String::new()))?;
+        if status.success() {
+            return Ok(());
+        }
+        let reason = output
+            .lines()
+            .rfind(|line| line.starts_with("ERROR: "))
+            .map_or_else(|| status.to_string(), |line| line.trim_start_matches("ERROR: ").to_owned());
+        Err(fail(reason, output))
+    }
 }
 
 /// Compiles what every run imports; the collections' thousands of modules are never imported on this side.

@@ -27,6 +27,32 @@ pub(super) fn list(version: [u32; 3]) -> Option<&'static str> {
     LISTS.iter().find(|(oldest, _)| major == 3 && minor >= *oldest).map(|(_, list)| *list)
 }
 
+/// What pytest and testinfra depend on, themselves included. A test installs them, and pip refuses what is missing here.
+const CHECKS: [&str; 9] = [
+    "exceptiongroup",
+    "iniconfig",
+    "packaging",
+    "pluggy",
+    "pygments",
+    "pytest",
+    "pytest-testinfra",
+    "tomli",
+    "typing-extensions",
+];
+
+/// Returns the part of a pinned list that checks need.
+pub(super) fn checks(list: &str) -> String {
+    let mut wanted = false;
+    let lines = list.split_inclusive('\n').filter(|line| {
+        // The lines of a package's hashes are indented.
+        if let Some((name, _)) = line.split_once("==").filter(|_| !line.starts_with(' ')) {
+            wanted = CHECKS.contains(&name);
+        }
+        wanted
+    });
+    lines.collect()
+}
+
 /// Finds a Python that a private environment can be made with, or says what was looked at.
 pub(super) async fn find(wanted: &Wanted) -> Result<Probe, String> {
     if let Some(python) = &wanted.python {
@@ -77,6 +103,9 @@ mod tests {
                 assert!(list.contains(package), "3.{minor} lacks {package}");
             }
             assert!(list.contains("--hash=sha256:"));
+            let checks = checks(list);
+            assert!(!checks.contains("ansible") && checks.contains("\npytest-testinfra=="), "{checks}");
+            assert!(checks.matches("==").count() < 20 && checks.lines().all(|line| list.contains(line)));
         }
         assert!(list([3, 8, 20]).is_none() && list([2, 7, 18]).is_none());
     }

@@ -1,14 +1,8 @@
 //! Makes a Debian base image from packages, with the engine as the place where they are configured.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::Arc;
 
-use takelage_bootstrap::{Mirror, Progress, Request, Selection, Settings};
+use takelage_bootstrap::{Mirror, Request, Selection};
 use takelage_config::{Bootstrap, Image};
 use takelage_engine::{
     Chunk, Container, ContainerSpec, Engine, ExecSpec, History, ImageArchive, ImageConfig, ImageRecord,
@@ -21,10 +15,11 @@ use takelage_model::{
 use tokio::sync::mpsc;
 
 use super::{Purpose, commit::patch, create::container_name};
-use crate::{Session, StepError, store::BootstrapRecord};
-
-/// A signed index younger than this is not fetched again, so that a chain of commands sees one archive.
-const INDEX_AGE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+use crate::{
+    Session, StepError,
+    debian::{blocking, host_mirror},
+    store::BootstrapRecord,
+};
 
 impl<E: Engine> Session<E> {
     /// Returns the image that `bootstrap` describes, made now or before.
@@ -82,9 +77,8 @@ impl<E: Engine> Session<E> {
     }
 
     async fn select(&self, request: Request, step: &Step) -> Result<Arc<Selection>, StepError> {
-        let surroundings = self.surroundings(step)?;
-        let work =
-            blocking(move || surroundings.with(|settings| takelage_bootstrap::resolve(&request, settings)));
+        let archive = self.archive(Some(step))?;
+        let work = blocking(move || archive.with(|settings| takelage_bootstrap::resolve(&request, settings)));
         Ok(Arc::new(work.await??))
     }
 
@@ -98,9 +92,9 @@ impl<E: Engine> Session<E> {
         let scratch = self.directory.scratch().to_owned();
         let [unpacked, exported, layer] = ["unpacked", "exported", "layer"]
             .map(|stage| scratch.join(format!("{}-{stage}.tar", image.name)));
-        let surroundings = self.surroundings(step)?;
+        let archive = self.archive(Some(step))?;
         let (chosen, to) = (Arc::clone(selection), unpacked.clone());
-        blocking(move || surroundings.with(|settings| takelage_bootstrap::unpack(&chosen, settings, &to)))
+        blocking(move || archive.with(|settings| takelage_bootstrap::unpack(&chosen, settings, &to)))
             .await??;
         let config = ImageConfig {
             architecture: "amd64".to_owned(),
@@ -155,71 +149,18 @@ impl<E: Engine> Session<E> {
             status => Err(StepError::Configure { image: step.image.clone(), status }),
         }
     }
-
-    fn surroundings(&self, step: &Step) -> Result<Surroundings, StepError> {
-        let events = self.events.clone();
-        let step = step.clone();
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let (flag, token) = (Arc::downgrade(&cancelled), self.cancel.token());
-        tokio::spawn(async move {
-            token.cancelled().await;
-            if let Some(flag) = flag.upgrade() {
-                flag.store(true, Ordering::SeqCst);
-            }
-        });
-        Ok(Surroundings {
-            cache: self.store.directory("bootstrap-v1")?,
-            proxy: self.options.proxy.clone(),
-            progress: Box::new(move |progress: Progress<'_>| {
-                events.progress(&step, progress.what, progress.done, progress.total, "bytes");
-            }),
-            cancelled,
-        })
-    }
 }
 
 /// Translates `bootstrap:` into a request. The mirror: the project file's, else the host's, else Debian's.
 fn request(bootstrap: &Bootstrap) -> Request {
-    let mirror = match (&bootstrap.mirror, takelage_bootstrap::host_mirror(Path::new("/etc/apt"))) {
-        (Some(url), _) => Mirror::Project(url.clone()),
-        (None, Some(url)) => Mirror::Host(url),
-        (None, None) => Mirror::Default,
-    };
     Request {
         suite: bootstrap.suite.clone(),
         components: bootstrap.components.clone(),
         include: bootstrap.include.clone(),
         architecture: bootstrap.architecture.clone().unwrap_or_else(|| "amd64".to_owned()),
-        mirror,
+        mirror: bootstrap.mirror.clone().map_or_else(host_mirror, Mirror::Project),
     }
 }
 
 /// The `PATH` of Debian's own images.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What [`Settings`] borrows, owned, so that it can go to a thread.
-struct Surroundings {
-    cache: std::path::PathBuf,
-    proxy: Option<String>,
-    progress: Box<dyn Fn(Progress<'_>) + Send + Sync>,
-    cancelled: Arc<AtomicBool>,
-}
-
-impl Surroundings {
-    fn with<T>(&self, work: impl FnOnce(&Settings<'_>) -> T) -> T {
-        work(&Settings {
-            cache: self.cache.clone(),
-            keyrings: vec!["/usr/share/keyrings".into()],
-            proxy: self.proxy.clone(),
-            max_age: INDEX_AGE,
-            offline: false,
-            progress: &*self.progress,
-            cancelled: &self.cancelled,
-        })
-    }
-}
-
-/// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StepError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StepError::Panicked)
-}
