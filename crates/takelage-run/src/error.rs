@@ -44,7 +44,10 @@ pub enum StepError {
         tasks: Vec<String>,
     },
     /// The image's own command ends at once, so that nothing can be checked in its container.
-    #[error("the command of image `{image}` ended with status {status} before anything could be checked")]
+    #[error(
+        "the command of image `{image}` ended with status {status} before anything could be checked{}",
+        said(log)
+    )]
     CommandEnded {
         /// The image.
         image: ImageName,
@@ -154,4 +157,10 @@ impl StepError {
         }
         sentence
     }
+}
+
+/// The last lines of a log, as the end of a sentence.
+fn said(log: &str) -> String {
+    let lines: String = log.trim_end().lines().map(|line| format!("\n  {line}")).collect();
+    if lines.is_empty() { lines } else { format!("; it said{lines}") }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use takelage_config::Image;
-use takelage_engine::{ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume};
+use takelage_engine::{Container, ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume};
 use takelage_model::{
     ImageName,
     event::{Level, Op, Outcome},
@@ -75,10 +75,22 @@ impl<E: Engine> Session<E> {
                 ..spec(image, container_name(self, &image.name, purpose), from, startup)
             };
             let container = self.interruptible(self.engine.create(&spec)).await;
+            if matches!(container, Err(StepError::Interrupted)) {
+                self.remove_half_created(&spec).await?;
+            }
             let container = container.map_err(|error| own_command_ended(error, image, purpose))?;
             Ok((Outcome::Done { summary: spec.name }, container))
         })
         .await
+    }
+
+    /// Removes what the engine made of `spec` although nobody waited for it any more.
+    async fn remove_half_created(&self, spec: &ContainerSpec) -> Result<(), StepError> {
+        let found = self.engine.containers(&spec.labels).await?;
+        for record in found.iter().filter(|record| record.name == spec.name) {
+            self.engine.container(record).remove().await?;
+        }
+        Ok(())
     }
 
     /// Returns the labels of a container.

@@ -38,16 +38,19 @@ impl<E: Engine> Session<E> {
             });
             return Ok(());
         }
+        let name = container.name().to_owned();
+        if let Err(error) = container.remove().await {
+            let hint = "the next run removes it".to_owned();
+            self.events.note(Level::Warning, format!("`{name}` could not be removed"), Some(hint));
+            return Err(error.into());
+        }
         if failed && !self.cancel.is_interrupted() {
             let hint =
                 format!("keep it with `--on-failure keep`, or work in one with `takelage develop {image}`");
-            self.events.note(
-                Level::Info,
-                format!("the container of `{image}` that failed is removed"),
-                Some(hint),
-            );
+            let message = format!("the container of `{image}` that failed is removed");
+            self.events.note(Level::Info, message, Some(hint));
         }
-        Ok(container.remove().await?)
+        Ok(())
     }
 
     /// Removes all containers of `image` that no living run needs: kept ones, and those that failed.
