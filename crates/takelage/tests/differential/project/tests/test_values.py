@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 COMMANDS = [
     "true",
@@ -33,7 +34,9 @@ def attempt(function):
     try:
         value = function()
     except Exception as error:
-        return {"error": type(error).__name__, "message": str(error)}
+        # The backend is what is compared, and pytest shortens the rest by its name's length.
+        message = re.sub("backend=<[^>]*>", "backend", str(error)).partition("\n")[0]
+        return {"error": type(error).__name__, "message": message}
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
     if isinstance(value, (str, int, float, bool, type(None))):
@@ -81,7 +84,8 @@ def test_values(host):
         },
         "group": {name: properties(host.group(name), "exists", "gid", "members") for name in ["crew", "nobody-at-all"]},
         "service": {
-            name: properties(host.service(name), "exists", "is_valid", "is_running", "is_enabled", "is_masked")
+            # Not `exists`: it lists all units, at which systemd gives up on a busy machine.
+            name: properties(host.service(name), "is_valid", "is_running", "is_enabled", "is_masked")
             for name in SERVICES
         },
         "process": [
