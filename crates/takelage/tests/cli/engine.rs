@@ -111,3 +111,11 @@ fn a_wrong_project_file_is_told_before_anybody_asks_for_docker() {
     project.write("takelage.yml", "images: {app: {from: app}}\n");
     assert_eq!(project.run(&["produce"]).status, Some(2));
 }
+
+#[test]
+fn events_tell_of_a_run_that_could_not_begin() {
+    let run = without_docker("unix:///nonexistent.sock").run(&["test"]);
+    let kinds: Vec<_> = run.events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["note", "run_finished"]);
+    assert_eq!(run.events[1]["exit"], "surroundings");
+}

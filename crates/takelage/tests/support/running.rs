@@ -27,6 +27,8 @@ pub(crate) struct Finished {
     pub(crate) stdout: String,
     /// Standard error.
     pub(crate) stderr: String,
+    /// What `--events` wrote.
+    pub(crate) events: Vec<serde_json::Value>,
 }
 
 impl Running {
@@ -45,9 +47,12 @@ impl Running {
     pub(crate) fn finish(mut self) -> Finished {
         let status = self.child.wait().unwrap().code();
         let read = |extension| {
-            String::from_utf8_lossy(&fs::read(self.record.with_extension(extension)).unwrap()).into_owned()
+            let bytes = fs::read(self.record.with_extension(extension)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
         };
-        Finished { status, stdout: read("out"), stderr: read("err") }
+        // A run that is killed leaves half a line.
+        let events = read("jsonl").lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Finished { status, stdout: read("out"), stderr: read("err"), events }
     }
 }
 
