@@ -49,6 +49,24 @@ if [ -n "$(ls "$scratch/debs")" ]; then
 fi
 $dpkg --configure --pending </dev/null
 
+# Byte code of Python before 3.11 has sets in the order of their hashes, which differ from run to run, and Debian's compiler of it
+# does not look at the environment. The same files are compiled once more, in the same order, with the same hashes.
+for python in /usr/bin/python3.[0-9] /usr/bin/python3.10; do
+    [ -x "$python" ] || continue
+    PYTHONHASHSEED=0 "$python" - <<'PYTHON'
+import os, py_compile, sys
+
+end = "." + sys.implementation.cache_tag + ".pyc"
+for directory, below, names in os.walk("/usr"):
+    below.sort()
+    above, last = os.path.split(directory)
+    for name in sorted(names) if last == "__pycache__" else ():
+        source = os.path.join(above, name[: -len(end)] + ".py")
+        if name.endswith(end) and os.path.isfile(source):
+            py_compile.compile(source, os.path.join(directory, name), doraise=True)
+PYTHON
+done
+
 if [ -n "$memory" ]; then
     rm "$journal"
     mkdir "$journal"
