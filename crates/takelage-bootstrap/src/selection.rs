@@ -8,7 +8,7 @@ use takelage_model::Digest;
 use crate::{BootstrapError, Request, Settings, resolver, sources, suite::Suite};
 
 /// Changes when the same packages would become another file system than before.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// The largest packages of the archive have some 2 GB; none of them is for an image.
 pub(crate) const PACKAGE_LIMIT: u64 = 4 << 30;
