@@ -161,6 +161,7 @@ impl StepError {
 
 /// The last lines of a log, as the end of a sentence.
 fn said(log: &str) -> String {
-    let lines: String = log.trim_end().lines().map(|line| format!("\n  {line}")).collect();
+    let lines: Vec<String> = log.trim_end().lines().map(|line| format!("\n  {line}")).collect();
+    let lines = lines.concat();
     if lines.is_empty() { lines } else { format!("; it said{lines}") }
 }
