@@ -16,6 +16,7 @@ use takelage_engine::{
     Engine, EngineError, ImageArchive, ImageConfig, ImageRecord, Reference,
     docker::{Docker, Settings},
 };
+use takelage_testkit::skip;
 use tempfile::TempDir;
 
 /// A password whose base64 has the two characters in which the alphabets differ.
@@ -38,7 +39,6 @@ impl Drop for Registry {
 
 impl Registry {
     /// Starts a registry. `None`: the test is skipped, the reason printed.
-    #[expect(clippy::print_stdout, reason = "a skipped test says why")]
     async fn start(locked: bool) -> Option<Self> {
         let scratch = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -58,10 +58,7 @@ impl Registry {
         let process = command.arg("serve").arg(&path).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let registry = match process {
             Ok(process) => Self { process, port, scratch },
-            Err(error) => {
-                println!("skipped, because docker-registry cannot be started: {error}");
-                return None;
-            }
+            Err(error) => skip!("docker-registry cannot be started: {error}"),
         };
         for _ in 0..200 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
@@ -78,7 +75,6 @@ impl Registry {
 
     /// Connects to Docker with this text as the user's `config.json`. `None`: the test is skipped.
     #[expect(clippy::disallowed_methods, reason = "a test is its own caller")]
-    #[expect(clippy::print_stdout, reason = "a skipped test says why")]
     async fn docker(&self, config: &str) -> Option<Docker> {
         let directory = tempfile::tempdir_in(self.scratch.path()).unwrap().keep();
         fs_err::write(directory.join("config.json"), config).unwrap();
@@ -90,10 +86,7 @@ impl Registry {
         };
         match Docker::connect(&settings).await {
             Ok(docker) => Some(docker),
-            Err(error) => {
-                println!("skipped, because {error}");
-                None
-            }
+            Err(error) => skip!("{error}"),
         }
     }
 }

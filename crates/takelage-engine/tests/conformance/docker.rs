@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use takelage_engine::docker::{Docker, Settings};
+use takelage_testkit::skip;
 use tempfile::TempDir;
 
 use crate::base::Bench;
 
 /// Connects to the daemon that `DOCKER_HOST` names, or Docker's own. `None`: the test is skipped, the reason printed.
-#[expect(clippy::print_stdout, reason = "a skipped test says why")]
 pub(crate) async fn bench() -> Option<(Bench<Docker>, TempDir)> {
     let scratch = tempfile::tempdir().unwrap();
     let bench = match Docker::connect(&settings(scratch.path())).await {
@@ -17,10 +17,7 @@ pub(crate) async fn bench() -> Option<(Bench<Docker>, TempDir)> {
     };
     match bench {
         Ok(bench) => Some((bench, scratch)),
-        Err(reason) => {
-            println!("skipped, because {reason}");
-            None
-        }
+        Err(reason) => skip!("{reason}"),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use takelage_engine::{Container, ContainerSpec, ContainerState, Engine, EngineError, History, Startup};
+use takelage_testkit::skip;
 
 use crate::base::{Bench, say, spec};
 
@@ -17,11 +18,9 @@ pub(crate) async fn booting<E: Engine>(bench: &Bench<E>) -> Option<ContainerSpec
     booting_from(bench, IMAGE).await
 }
 
-#[expect(clippy::print_stdout, reason = "a skipped test says why")]
 async fn booting_from<E: Engine>(bench: &Bench<E>, name: &str) -> Option<ContainerSpec> {
     let Some(image) = bench.engine.image(name).await.unwrap() else {
-        println!("skipped, because there is no image {name}");
-        return None;
+        skip!("there is no image {name}");
     };
     let startup = Startup::Systemd(vec!["/lib/systemd/systemd".to_owned()]);
     Some(ContainerSpec { startup, ..spec(image.id) })

@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use takelage_python::{
-    prepare::{self, Manager, Prepared},
+    prepare::{self, Manager, PrepareError, Prepared},
     toolchain::{self, Verdict, Wanted, Why},
 };
 
-use crate::scene::{Cli, environment, private};
+use takelage_engine::Network;
+use takelage_testkit::skip;
+
+use crate::scene::{Guarded, IMAGE, environment, private};
 
 /// Finds Python, but neither Ansible nor pytest.
 fn wanted() -> Wanted {
@@ -20,6 +23,11 @@ fn wanted() -> Wanted {
     Wanted { path: vec![hidden], private: private(), env, ..Wanted::default() }
 }
 
+/// Whether pip failed because no index answers.
+fn is_offline(reason: &str) -> bool {
+    reason.contains("No matching distribution")
+}
+
 #[tokio::test]
 async fn network_toolchain_a_private_environment_is_made_once_and_works_offline() {
     let mut wanted = wanted();
@@ -27,11 +35,8 @@ async fn network_toolchain_a_private_environment_is_made_once_and_works_offline(
     let (first, second) = tokio::join!(toolchain::find(&wanted, &say), toolchain::find(&wanted, &say));
     let first = match first {
         Ok(first) => first,
-        Err(toolchain::ToolchainError::Install { reason, .. })
-            if reason.contains("No matching distribution") =>
-        {
-            println!("skipped, because pip reaches no index: {reason}");
-            return;
+        Err(toolchain::ToolchainError::Install { reason, .. }) if is_offline(&reason) => {
+            skip!("pip reaches no index: {reason}")
         }
         Err(error) => panic!("{error}"),
     };
@@ -50,24 +55,84 @@ async fn network_toolchain_a_private_environment_is_made_once_and_works_offline(
 }
 
 #[tokio::test]
-async fn docker_prepare_finds_a_python_or_installs_one_and_leaves_no_lists() {
-    let container = match Cli::start("takelwerk/takelslim:latest", &[]).await {
-        Ok(container) => container,
-        Err(reason) => return println!("skipped, because {reason}"),
+async fn ansible_network_toolchain_pytest_alone_is_a_part_of_the_list() {
+    let private = tempfile::tempdir().unwrap();
+    let path: Vec<_> = environment().into_iter().filter(|(name, _)| name == "PATH").collect();
+    let ansible =
+        path.iter().flat_map(|(_, path)| path.split(':')).map(|d| PathBuf::from(d).join("ansible-playbook"));
+    let Some(ansible) = ansible.into_iter().find(|program| program.is_file()) else {
+        skip!("there is no `ansible-playbook` on `PATH`")
     };
-    let present = prepare::python(&container, &mut |_| {}).await.unwrap();
+    let wanted = Wanted {
+        ansible: Some(ansible.to_str().unwrap().to_owned()),
+        private: private.path().to_owned(),
+        ..wanted()
+    };
+    let tools = match toolchain::find(&wanted, &|line| println!("{line}")).await {
+        Ok(tools) => tools,
+        Err(toolchain::ToolchainError::Install { reason, .. }) if is_offline(&reason) => {
+            skip!("pip reaches no index: {reason}")
+        }
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!((tools.ansible.why, tools.pytest.why), (Why::Named, Why::Private));
+    assert!(!tools.testinfra.is_empty());
+    let lib = tools.pytest.program.parent().unwrap().parent().unwrap().join("lib");
+    let python = fs_err::read_dir(lib).unwrap().next().unwrap().unwrap().path();
+    let there = |name: &str| python.join("site-packages").join(name).exists();
+    assert!(there("testinfra") && !there("ansible"), "Ansible is installed though it was there");
+}
+
+#[tokio::test]
+async fn docker_prepare_finds_a_python_or_installs_none_and_leaves_no_lists() {
+    let container = match Guarded::start(IMAGE, Network::None).await {
+        Ok(container) => container,
+        Err(reason) => skip!("{reason}"),
+    };
+    let present = prepare::python(&container.0, &mut |_| {}).await.unwrap();
     assert!(matches!(present, Prepared::Present { path } if path.contains("python3")));
 
-    let bare = match Cli::start("debian:bookworm-slim", &["--network", "none"]).await {
-        Ok(container) => container,
-        Err(reason) => return println!("skipped, because {reason}"),
-    };
-    if prepare::detect(&bare).await.unwrap().is_some() {
-        return println!("skipped, because this Debian image has a Python");
-    }
-    let before = bare.sh("ls -A /var/lib/apt/lists /var/cache/apt").await;
+    let Some(bare) = bare(Network::None).await else { return };
+    let before = bare.sh(LISTS).await;
     let mut lines = 0;
-    let error = prepare::python(&bare, &mut |_| lines += 1).await.unwrap_err();
+    let error = prepare::python(&bare.0, &mut |_| lines += 1).await.unwrap_err();
     assert!(error.to_string().contains(Manager::AptGet.name()) && lines > 0, "{error}");
-    assert_eq!(bare.sh("ls -A /var/lib/apt/lists /var/cache/apt").await, before);
+    assert_eq!(bare.sh(LISTS).await, before);
+}
+
+#[tokio::test]
+async fn docker_network_prepare_installs_a_python_and_leaves_no_lists() {
+    let Some(bare) = bare(Network::Default).await else { return };
+    let before = bare.sh(LISTS).await;
+    let mut lines = Vec::new();
+    let installed = match prepare::python(&bare.0, &mut |line| lines.push(line.to_owned())).await {
+        Ok(installed) => installed,
+        Err(PrepareError::Install { output, .. }) if output.contains("Temporary failure resolving") => {
+            skip!("Debian's archive cannot be reached: {output}")
+        }
+        Err(error) => panic!("{error} {lines:#?}"),
+    };
+    let path = match &installed {
+        Prepared::Installed { manager: Manager::AptGet, path } => path,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(bare.sh(&format!("{path} -c 'import json; print(json.dumps([1]))'")).await, "[1]\n");
+    assert!(lines.iter().any(|line| line.contains("Setting up python3")), "{lines:#?}");
+    assert_eq!(bare.sh(LISTS).await, before);
+    let again = prepare::python(&bare.0, &mut |line| panic!("{line}")).await.unwrap();
+    assert_eq!(again, Prepared::Present { path: path.clone() });
+}
+
+const LISTS: &str = "ls -A /var/lib/apt/lists /var/cache/apt";
+
+/// A Debian without Python. `None`: the test is skipped.
+async fn bare(network: Network) -> Option<Guarded> {
+    let container = match Guarded::start("debian:bookworm-slim", network).await {
+        Ok(container) => container,
+        Err(reason) => skip!("{reason}"),
+    };
+    if prepare::detect(&container.0).await.unwrap().is_some() {
+        skip!("this Debian image has a Python");
+    }
+    Some(container)
 }
