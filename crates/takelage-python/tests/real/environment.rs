@@ -9,18 +9,25 @@ use takelage_python::{
 
 use takelage_engine::Network;
 use takelage_testkit::skip;
+use tempfile::TempDir;
 
-use crate::scene::{Guarded, IMAGE, environment, private};
+use crate::scene::{Guarded, IMAGE, environment};
 
-/// Finds Python, but neither Ansible nor pytest.
-fn wanted() -> Wanted {
+/// Finds Python, but neither Ansible nor pytest, and makes a new environment: all of it in a directory of the test's.
+fn wanted() -> (Wanted, TempDir) {
+    let place = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let bin = place.path().join("bin");
+    fs_err::create_dir(&bin).unwrap();
+    std::os::unix::fs::symlink(on_path("python3").unwrap(), bin.join("python3")).unwrap();
+    let private = place.path().to_owned();
+    (Wanted { path: vec![bin], private, env: environment(), ..Wanted::default() }, place)
+}
+
+/// Returns the first program of that name on `PATH`.
+fn on_path(name: &str) -> Option<PathBuf> {
     let env = environment();
-    let path: String =
-        env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone()).unwrap_or_default();
-    let hidden = tempfile::tempdir().unwrap().keep();
-    let python = path.split(':').map(|d| PathBuf::from(d).join("python3")).find(|p| p.is_file());
-    std::os::unix::fs::symlink(python.unwrap_or_default(), hidden.join("python3")).unwrap();
-    Wanted { path: vec![hidden], private: private(), env, ..Wanted::default() }
+    let (_, path) = env.iter().find(|(variable, _)| variable == "PATH")?;
+    path.split(':').map(|directory| PathBuf::from(directory).join(name)).find(|program| program.is_file())
 }
 
 /// Whether pip failed because no index answers.
@@ -30,7 +37,7 @@ fn is_offline(reason: &str) -> bool {
 
 #[tokio::test]
 async fn network_toolchain_a_private_environment_is_made_once_and_works_offline() {
-    let mut wanted = wanted();
+    let (mut wanted, _place) = wanted();
     let say = |line: &str| println!("{line}");
     let (first, second) = tokio::join!(toolchain::find(&wanted, &say), toolchain::find(&wanted, &say));
     let first = match first {
@@ -56,18 +63,11 @@ async fn network_toolchain_a_private_environment_is_made_once_and_works_offline(
 
 #[tokio::test]
 async fn ansible_network_toolchain_pytest_alone_is_a_part_of_the_list() {
-    let private = tempfile::tempdir().unwrap();
-    let path: Vec<_> = environment().into_iter().filter(|(name, _)| name == "PATH").collect();
-    let ansible =
-        path.iter().flat_map(|(_, path)| path.split(':')).map(|d| PathBuf::from(d).join("ansible-playbook"));
-    let Some(ansible) = ansible.into_iter().find(|program| program.is_file()) else {
+    let Some(ansible) = on_path("ansible-playbook") else {
         skip!("there is no `ansible-playbook` on `PATH`")
     };
-    let wanted = Wanted {
-        ansible: Some(ansible.to_str().unwrap().to_owned()),
-        private: private.path().to_owned(),
-        ..wanted()
-    };
+    let (wanted, _place) = wanted();
+    let wanted = Wanted { ansible: Some(ansible.to_str().unwrap().to_owned()), ..wanted };
     let tools = match toolchain::find(&wanted, &|line| println!("{line}")).await {
         Ok(tools) => tools,
         Err(toolchain::ToolchainError::Install { reason, .. }) if is_offline(&reason) => {

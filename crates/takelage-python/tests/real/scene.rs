@@ -166,7 +166,7 @@ pub(crate) fn environment() -> Vec<(String, String)> {
 }
 
 /// Where the private environment of the tests lives.
-pub(crate) fn private() -> PathBuf {
+fn private() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("private")
 }
 
