@@ -8,9 +8,20 @@ const BY_CHANCE: [&str; 4] = ["ControlGroup", "ControlGroupId", "InvocationID", 
 /// How properties by chance end: `StateChangeTimestamp`, `StateChangeTimestampMonotonic`, `MainPID`, `MemoryCurrent`.
 const ENDINGS: [&str; 4] = ["Timestamp", "TimestampMonotonic", "PID", "Current"];
 
-/// Lists of units, which systemd prints in the order of a hash table.
-const SETS: [&str; 9] =
-    ["After", "Before", "Requires", "RequiredBy", "Wants", "WantedBy", "TriggeredBy", "Conflicts", "Names"];
+/// Lists of units and of networks, which systemd prints in the order of a hash table.
+const SETS: [&str; 11] = [
+    "After",
+    "Before",
+    "Requires",
+    "RequiredBy",
+    "Wants",
+    "WantedBy",
+    "TriggeredBy",
+    "Conflicts",
+    "Names",
+    "IPAddressAllow",
+    "IPAddressDeny",
+];
 
 /// Whether a result's member looks like the properties of a unit.
 pub(crate) fn is(name: &str, value: &Map<String, Value>) -> bool {
