@@ -2,11 +2,11 @@
 //!
 //! This crate knows Debian and no engine. Whoever has an engine takes these steps:
 //!
-//! 1. [`resolve`] the request to a [`Selection`] of packages, from a signed index. Its
+//! 1. [`resolve()`] the request to a [`Selection`] of packages, from a signed index. Its
 //!    [digest](Selection::digest) says whether the image was made before.
-//! 2. [`unpack`] the packages to a tar archive: a file system in which nothing is configured yet.
+//! 2. [`unpack()`] the packages to a tar archive: a file system in which nothing is configured yet.
 //! 3. Make a container of it and run [`CONFIGURE`] in it as root, with `/bin/sh -c`. It needs no network.
-//! 4. Export the container's root as tar and [`normalise`] it: the result depends on nothing but the selection.
+//! 4. Export the container's root as tar and [`normalise()`] it: the result depends on nothing but the selection.
 //!
 //! Besides, [`fetch_file`] gets a single file of a package for a host that lacks it.
 //!
