@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::unit;
 
 /// Members of results that the clock, the kernel or chance decides.
-const BY_CHANCE: [&str; 18] = [
+const BY_CHANCE: [&str; 19] = [
     // When a command ran, and how long.
     "start",
     "end",
@@ -21,6 +21,8 @@ const BY_CHANCE: [&str; 18] = [
     "atime",
     "ctime",
     "version",
+    // When apt's lists were last looked at.
+    "cache_update_time",
     // Made when the container boots for the first time.
     "ansible_machine_id",
     // The file, and the process, of a task that is not waited for.
@@ -102,6 +104,8 @@ impl Normaliser {
                         ("mtime", Value::Number(time)) if time.as_f64().is_some_and(recent) => {
                             "<recent>".into()
                         }
+                        // What `find` finds comes in the order of the directory.
+                        ("files", Value::Array(_)) => by_path(self.value(value)),
                         _ => self.value(value),
                     };
                     (self.text(name), value)
@@ -115,6 +119,14 @@ impl Normaliser {
     pub(crate) fn text(&self, text: String) -> String {
         self.texts.iter().fold(text, |text, (pattern, word)| pattern.replace_all(&text, *word).into_owned())
     }
+}
+
+/// Sorts descriptions of files by their paths.
+fn by_path(mut files: Value) -> Value {
+    if let Value::Array(files) = &mut files {
+        files.sort_by_key(|file| file["path"].as_str().unwrap_or_default().to_owned());
+    }
+    files
 }
 
 /// Reads JSON as Python writes it: bytes that are no text are halves of pairs, which become text here.
