@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | id of the base image | everything before matters |
 //! | the image's keys in the project file, rendered | what to run, with which variables, to which metadata |
-//! | path, mode and content of every file of the project, and of roles outside it | playbooks, roles, templates, vars |
+//! | path, mode and content of every file of the project, of roles outside it, and of what links lead to | playbooks, roles, templates, vars |
 //! | variables of the environment that a file of the project mentions by name, and `ANSIBLE_*` | `lookup('env', …)` |
 //! | versions of takelage, ansible-core and Python | another version, another effect |
 //!
@@ -18,7 +18,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Read as _,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -52,7 +52,8 @@ pub struct ProjectFiles {
 impl ProjectFiles {
     /// Reads everything below `roots`.
     pub fn read(roots: &[PathBuf]) -> Result<Self, RecipeError> {
-        let mut reader = Reader { hash: Sha256::new(), words: BTreeSet::new() };
+        let real = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+        let mut reader = Reader { hash: Sha256::new(), words: BTreeSet::new(), roots: real };
         for root in roots {
             reader.directory(root, root)?;
         }
@@ -89,7 +90,7 @@ impl Recipe<'_> {
     /// Digests the recipe.
     pub(crate) fn digest(&self) -> Digest {
         let mut hash = Sha256::new();
-        field(&mut hash, b"takelage image recipe 1");
+        field(&mut hash, b"takelage image recipe 2");
         field(&mut hash, self.base.as_bytes());
         field(&mut hash, self.settings.as_bytes());
         field(&mut hash, self.files.digest.to_string().as_bytes());
@@ -114,6 +115,8 @@ fn field(hash: &mut Sha256, value: &[u8]) {
 struct Reader {
     hash: Sha256,
     words: BTreeSet<String>,
+    /// What is read or will be, with all links resolved.
+    roots: Vec<PathBuf>,
 }
 
 impl Reader {
@@ -125,33 +128,65 @@ impl Reader {
         for entry in entries {
             let path = entry.path();
             let kind = entry.file_type().map_err(|source| RecipeError { path: path.clone(), source })?;
-            if kind.is_dir() {
-                if !PASSED_OVER.iter().any(|name| entry.file_name() == *name) {
-                    self.directory(root, &path)?;
-                }
+            if kind.is_dir() && PASSED_OVER.iter().any(|name| entry.file_name() == *name) {
                 continue;
             }
-            self.entry(root, &path, kind).map_err(|source| RecipeError { path, source })?;
+            self.entry(root, &path, kind).map_err(|source| RecipeError { path: path.clone(), source })?;
+            if kind.is_dir() {
+                self.directory(root, &path)?;
+            } else if kind.is_symlink() {
+                self.behind(&path)?;
+            }
         }
         Ok(())
     }
 
     fn entry(&mut self, root: &Path, path: &Path, kind: std::fs::FileType) -> std::io::Result<()> {
         let name = path.strip_prefix(root).unwrap_or(path);
-        field(&mut self.hash, std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()));
+        field(&mut self.hash, name.as_os_str().as_bytes());
         if kind.is_symlink() {
             field(&mut self.hash, b"link");
-            field(&mut self.hash, std::os::unix::ffi::OsStrExt::as_bytes(fs::read_link(path)?.as_os_str()));
+            field(&mut self.hash, fs::read_link(path)?.as_os_str().as_bytes());
+        } else if kind.is_dir() {
+            field(&mut self.hash, b"directory");
+            self.mode(&fs::metadata(path)?);
         } else if kind.is_file() {
-            let mut file = fs::File::open(path)?;
-            let executable = file.metadata()?.permissions().mode() & 0o111 != 0;
-            field(&mut self.hash, if executable { b"program" } else { b"file" });
-            let mut content = Vec::new();
-            file.read_to_end(&mut content)?;
-            field(&mut self.hash, &content);
-            self.words.extend(words(&content));
+            self.content(path)?;
         }
         Ok(())
+    }
+
+    fn content(&mut self, path: &Path) -> std::io::Result<()> {
+        let mut file = fs::File::open(path)?;
+        field(&mut self.hash, b"file");
+        self.mode(&file.metadata()?);
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        field(&mut self.hash, &content);
+        self.words.extend(words(&content));
+        Ok(())
+    }
+
+    /// Modules copy modes where they are asked to preserve them.
+    fn mode(&mut self, metadata: &std::fs::Metadata) {
+        field(&mut self.hash, &(metadata.permissions().mode() & 0o7777).to_le_bytes());
+    }
+
+    /// Reads what a link leads to, unless that is read anyway: roles are often links to another checkout.
+    fn behind(&mut self, link: &Path) -> Result<(), RecipeError> {
+        // A link to nowhere is an input as such.
+        let Ok(target) = link.canonicalize() else { return Ok(()) };
+        if self.roots.iter().any(|root| target.starts_with(root)) {
+            return Ok(());
+        }
+        self.roots.push(target.clone());
+        if target.is_dir() {
+            self.directory(&target, &target)
+        } else if target.is_file() {
+            self.content(&target).map_err(|source| RecipeError { path: target, source })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -207,12 +242,22 @@ mod tests {
         expect_new(digest(path, &[("ANSIBLE_FORKS", "1")]), "Ansible's own variable");
         fs::write(path.join("files/a"), "b").unwrap();
         expect_new(digest(path, &[]), "content");
-        fs::set_permissions(path.join("files/a"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(path.join("files/a"), std::fs::Permissions::from_mode(0o640)).unwrap();
         expect_new(digest(path, &[]), "mode");
         fs::rename(path.join("files/a"), path.join("files/c")).unwrap();
         expect_new(digest(path, &[]), "name");
         std::os::unix::fs::symlink("c", path.join("files/d")).unwrap();
         expect_new(digest(path, &[]), "link");
+        fs::create_dir(path.join("files/empty")).unwrap();
+        expect_new(digest(path, &[]), "a directory without files");
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("main.yml"), "1").unwrap();
+        std::os::unix::fs::symlink(outside.path(), path.join("role")).unwrap();
+        expect_new(digest(path, &[]), "a link to the outside");
+        fs::write(outside.path().join("main.yml"), "2").unwrap();
+        expect_new(digest(path, &[]), "what a link leads to");
+        std::os::unix::fs::symlink(path, outside.path().join("back")).unwrap();
+        expect_new(digest(path, &[]), "a circle of links");
     }
 
     #[test]

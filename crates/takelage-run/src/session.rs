@@ -234,13 +234,14 @@ impl<E: Engine> Session<E> {
 
     /// Returns the project's files, read at the first call.
     pub async fn files(&self) -> Result<&ProjectFiles, StepError> {
-        self.files
-            .get_or_try_init(|| async {
-                let roots = self.roots();
-                let files = tokio::task::spawn_blocking(move || ProjectFiles::read(&roots)).await;
-                files.map_err(|_| StepError::Panicked)?.map_err(StepError::from)
-            })
-            .await
+        self.files.get_or_try_init(|| self.read_files()).await
+    }
+
+    /// Returns the project's files as they are now.
+    pub(crate) async fn read_files(&self) -> Result<ProjectFiles, StepError> {
+        let roots = self.roots();
+        let files = tokio::task::spawn_blocking(move || ProjectFiles::read(&roots)).await;
+        files.map_err(|_| StepError::Panicked)?.map_err(StepError::from)
     }
 
     /// Returns the project's directory and those that it names outside of it.
