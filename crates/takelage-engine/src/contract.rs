@@ -41,7 +41,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
         progress: Progress<'_>,
     ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Adds an image from an archive. The archive's own names are not applied.
+    /// Adds an image from an archive. Names that the archive came with are not applied, only the one that it was
+    /// [given](ImageArchive::named).
     ///
     /// The result's id is the digest of the archive's configuration, byte for byte.
     fn load(&self, archive: ImageArchive) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
@@ -54,6 +55,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
 
     /// Removes a name, or an image with all its names. Removing what is not there succeeds.
     fn remove_image(&self, name: &str) -> impl Future<Output = Result<(), EngineError>> + Send;
+
+    /// Lists the images whose configuration carries all these labels, named or not.
+    fn images(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Vec<ImageId>, EngineError>> + Send;
 
     /// Creates and starts a container.
     ///
@@ -140,8 +147,13 @@ pub trait Container: Clone + Send + Sync + 'static {
     /// Makes an image of the container's file system with exactly the metadata of `config`.
     ///
     /// The image's layers are those of the container's image and one more. Nothing of the container's own
-    /// command, labels, environment or host name reaches the image.
-    fn commit(&self, config: &ImageConfig) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
+    /// command, labels, environment or host name reaches the image. It gets `name` in the same instant, so that a
+    /// caller that dies leaves no image that nobody knows; what an engine needs meanwhile carries the container's labels.
+    fn commit(
+        &self,
+        config: &ImageConfig,
+        name: Option<&Reference>,
+    ) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
 
     /// Starts it again after a stop.
     fn start(&self) -> impl Future<Output = Result<(), EngineError>> + Send;

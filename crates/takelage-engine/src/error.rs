@@ -18,6 +18,7 @@ pub enum Operation {
     Save,
     Tag,
     RemoveImage,
+    ListImages,
     Create,
     Start,
     List,
@@ -43,9 +44,10 @@ impl fmt::Display for Operation {
             Self::Save => "save image",
             Self::Tag => "tag image",
             Self::RemoveImage => "remove image",
+            Self::ListImages => "list the images of",
             Self::Create => "create container",
             Self::Start => "start container",
-            Self::List => "list containers",
+            Self::List => "list the containers of",
             Self::Inspect => "look up container",
             Self::Logs => "read the log of container",
             Self::Exec => "run a command in container",
@@ -70,6 +72,16 @@ pub enum EngineError {
         /// Why it could not be reached.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It answered, and then it did not any more.
+    #[error("the engine at `{endpoint}` went away: takelage could not {operation} `{object}`")]
+    Gone {
+        /// Where it was.
+        endpoint: String,
+        /// What was asked.
+        operation: Operation,
+        /// Of what.
+        object: String,
     },
     /// The engine answered with an error.
     #[error("cannot {operation} `{object}`: {message}")]

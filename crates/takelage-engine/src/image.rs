@@ -59,6 +59,15 @@ impl Reference {
         &self.written
     }
 
+    /// Returns what was written without its tag and its digest.
+    pub fn name(&self) -> &str {
+        let name = self.written.split_once('@').map_or(self.as_str(), |(name, _)| name);
+        match name.rsplit_once(':') {
+            Some((name, tag)) if tag == self.tag => name,
+            _ => name,
+        }
+    }
+
     /// Returns the registry's host, with its port if one was given; `docker.io` by default.
     pub fn registry(&self) -> &str {
         &self.registry

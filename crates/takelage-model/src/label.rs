@@ -1,5 +1,10 @@
 //! The labels on everything takelage creates. Only objects with this project's labels are ever removed.
 
+/// Whether a label is one of takelage's own.
+pub fn is_own(key: &str) -> bool {
+    [PROJECT, IMAGE, RUN, BASE, SETTINGS, PURPOSE].contains(&key)
+}
+
 /// The checkout that an object belongs to: project name and a digest of its place, see `takelage-run`.
 pub const PROJECT: &str = "takelage.project";
 /// The image of the project file that an object belongs to.
@@ -8,6 +13,8 @@ pub const IMAGE: &str = "takelage.image";
 pub const RUN: &str = "takelage.run";
 /// The id of the image that a container was created from.
 pub const BASE: &str = "takelage.base";
+/// A digest of the settings that a kept container was created with.
+pub const SETTINGS: &str = "takelage.settings";
 /// Why a container exists: one of [`purpose`]'s words.
 pub const PURPOSE: &str = "takelage.purpose";
 

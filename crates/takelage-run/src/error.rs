@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use takelage_bootstrap::BootstrapError;
-use takelage_engine::{ArchiveError, EngineError};
+use takelage_engine::{ArchiveError, EngineError, ReferenceError};
 use takelage_model::{Exit, ImageName};
 use takelage_python::{
     BridgeError, ansible::AnsibleError, prepare::PrepareError, pytest::PytestError, toolchain::ToolchainError,
@@ -71,11 +71,8 @@ pub enum StepError {
         status: i64,
     },
     /// A name in the project file is no image reference.
-    #[error("{message}")]
-    Reference {
-        /// What is wrong with it.
-        message: String,
-    },
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// A step failed, and its last event says so.
     #[error(transparent)]
     Told(Box<StepError>),
@@ -133,7 +130,7 @@ impl StepError {
         match self {
             Self::Told(error) => error.exit(),
             _ if self.is_interruption() => Exit::Interrupted,
-            Self::UnknownImage { .. } | Self::NoContainer { .. } | Self::Reference { .. } => Exit::Usage,
+            Self::UnknownImage { .. } | Self::NoContainer { .. } | Self::Reference(_) => Exit::Usage,
             Self::NotIdempotent { .. }
             | Self::CommandEnded { .. }
             | Self::Engine(EngineError::Ended { .. } | EngineError::Systemd { .. }) => Exit::Failed,

@@ -2,6 +2,7 @@
 
 use takelage_config::ConfigError;
 use takelage_engine::EngineError;
+use takelage_python::{ansible::AnsibleError, prepare::PrepareError};
 use takelage_run::StepError;
 
 use crate::failure::Failure;
@@ -36,8 +37,11 @@ pub(crate) fn of_step(error: &StepError) -> Option<String> {
         StepError::CommandEnded { .. } => {
             "give the image a command that stays, with `config: {cmd: …}`, or remove `tests:`".to_owned()
         }
-        StepError::Engine(error) => return of_engine(error),
         StepError::Bootstrap(error) => error.hint()?.to_owned(),
+        StepError::Engine(error) | StepError::Prepare(PrepareError::Engine(error)) => return of_engine(error),
+        StepError::Ansible(AnsibleError::Unreachable { .. }) => {
+            "see whether the engine runs, with `takelage doctor`; a task may also have stopped the container".to_owned()
+        }
         _ => return None,
     })
 }
@@ -46,6 +50,9 @@ fn of_engine(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::Unavailable { .. } => {
             "start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`".to_owned()
+        }
+        EngineError::Gone { .. } => {
+            "see whether it runs, with `takelage doctor`; the next run removes what this one left".to_owned()
         }
         EngineError::DiskFull { .. } => {
             "make room, for example with `docker image prune`, and run it again".to_owned()

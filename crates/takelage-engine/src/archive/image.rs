@@ -13,7 +13,7 @@ use super::{
     contents::{self, Contents, Span},
     docker, oci, rootfs, write,
 };
-use crate::{History, ImageConfig, ImageFile, ImageId};
+use crate::{History, ImageConfig, ImageFile, ImageId, Reference};
 
 /// What an image file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum ArchiveKind {
 #[derive(Debug)]
 pub struct ImageArchive {
     parts: Parts,
+    /// The name that the engine gives it in the same instant.
+    name: Option<Reference>,
     _scratch: Option<TempDir>,
 }
 
@@ -79,7 +81,7 @@ impl ImageArchive {
             ArchiveKind::Oci => oci::read(&Contents::open(&file.path, &scratch)?, &scratch)?,
             ArchiveKind::Rootfs => rootfs::read(&file.path, &scratch)?,
         };
-        Ok(Self { parts, _scratch: Some(scratch) })
+        Ok(Self { parts, name: None, _scratch: Some(scratch) })
     }
 
     /// Makes an image of layers, lowest first: tar files, which stay where they are (compressed ones are unpacked to a
@@ -90,13 +92,19 @@ impl ImageArchive {
         let place = layers.first().map_or(scratch, PathBuf::as_path);
         let scratch = directory(place, scratch)?;
         let layers = layers.iter().map(|file| rootfs::layer(file, &scratch)).collect::<Result<_, _>>()?;
-        Ok(Self { parts: Parts::new(config.clone(), layers), _scratch: Some(scratch) })
+        Ok(Self { parts: Parts::new(config.clone(), layers), name: None, _scratch: Some(scratch) })
     }
 
     /// Takes a configuration whose layers are all in the engine's store already.
     pub(crate) fn of_stored_layers(config: &ImageConfig) -> Self {
         let parts = Parts { json: config.to_json(), config: config.clone(), layers: Vec::new() };
-        Self { parts, _scratch: None }
+        Self { parts, name: None, _scratch: None }
+    }
+
+    /// Has the engine give the image this name in the same instant, taking it away from the image that had it.
+    #[must_use]
+    pub fn named(self, name: Option<&Reference>) -> Self {
+        Self { name: name.cloned(), ..self }
     }
 
     /// Replaces the configuration; the layers stay, so `config` must name the same.
@@ -111,14 +119,19 @@ impl ImageArchive {
         ImageId(Digest::of(&self.parts.json))
     }
 
+    /// Returns the name that it is to have.
+    pub fn name(&self) -> Option<&Reference> {
+        self.name.as_ref()
+    }
+
     /// Returns the image's configuration.
     pub fn config(&self) -> &ImageConfig {
         &self.parts.config
     }
 
-    /// Writes it as a docker-archive without names: same image, same bytes.
+    /// Writes it as a docker-archive: same image and name, same bytes.
     pub fn write(&self, to: impl io::Write) -> io::Result<()> {
-        write::docker_archive(self.id(), &self.parts.json, &self.parts.config.layers, &self.parts.layers, to)
+        write::docker_archive(self.id(), &self.parts, self.name(), to)
     }
 }
 

@@ -7,29 +7,28 @@ use std::{
 
 use serde_json::json;
 
-use super::{compression, image::Layer};
-use crate::ImageId;
+use super::{compression, image::Parts};
+use crate::{ImageId, Reference};
 
-/// Writes a docker-archive with one image, without names. Layers that are given without their files must be in the
-/// engine's store already; the manifest names them all the same.
+/// Writes a docker-archive with one image. Layers that are given without their files must be in the engine's store
+/// already; the manifest names them all the same.
 ///
 /// ```text
 /// CONFIG-DIGEST.json    the configuration, byte for byte
 /// LAYER-DIGEST.tar      one for each layer with a file, unpacked
-/// manifest.json         [{"Config": …, "RepoTags": null, "Layers": […]}]
+/// manifest.json         [{"Config": …, "RepoTags": null or [NAME], "Layers": […]}]
 /// ```
 pub(super) fn docker_archive(
     id: ImageId,
-    json: &[u8],
-    names: &[takelage_model::Digest],
-    layers: &[Layer],
+    parts: &Parts,
+    name: Option<&Reference>,
     to: impl Write,
 ) -> io::Result<()> {
     let mut builder = tar::Builder::new(to);
     let config = format!("{}.json", id.0.hex());
-    append(&mut builder, &config, json.len() as u64, json)?;
+    append(&mut builder, &config, parts.json.len() as u64, parts.json.as_slice())?;
     let mut written = HashSet::new();
-    for layer in layers {
+    for layer in &parts.layers {
         if !written.insert(layer.digest) {
             continue;
         }
@@ -37,8 +36,9 @@ pub(super) fn docker_archive(
         let content = compression::span(file, layer.place.offset, layer.place.length)?;
         append(&mut builder, &format!("{}.tar", layer.digest.hex()), layer.place.length, content)?;
     }
-    let layers: Vec<_> = names.iter().map(|digest| format!("{}.tar", digest.hex())).collect();
-    let manifest = serde_json::to_vec(&json!([{"Config": config, "RepoTags": null, "Layers": layers}]))?;
+    let layers: Vec<_> = parts.config.layers.iter().map(|digest| format!("{}.tar", digest.hex())).collect();
+    let names = name.map(|name| [format!("{}:{}", name.name(), name.tag())]);
+    let manifest = serde_json::to_vec(&json!([{"Config": config, "RepoTags": names, "Layers": layers}]))?;
     append(&mut builder, "manifest.json", manifest.len() as u64, manifest.as_slice())?;
     builder.into_inner()?.flush()
 }

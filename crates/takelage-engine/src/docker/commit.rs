@@ -3,9 +3,10 @@
 //! The API's commit mixes the container's own command, labels, environment and host name into the image, and cannot
 //! express "no entrypoint" at all. So it is used for one thing only, to turn the container's changes into a layer:
 //!
-//! 1. commit to an image without a name, and see which layers it has;
+//! 1. commit to an image without a name (it has the container's labels, by which it is found if nobody comes back
+//!    for it), and see which layers it has;
 //! 2. write the configuration that the caller wants, with these layers;
-//! 3. load it as a docker-archive. Docker does not read the files of layers that it has, so there are none in the
+//! 3. load it as a docker-archive, which names it as well. Docker does not read the files of layers that it has, so there are none in the
 //!    archive. Where the engine insists (containerd's image store, Podman), the image is saved and loaded
 //!    again with its files under the new configuration;
 //! 4. remove the image without a name. Layers are counted, so what the new image needs stays.
@@ -13,19 +14,25 @@
 use bollard::{models::ContainerConfig, query_parameters::CommitContainerOptionsBuilder};
 
 use super::container::DockerContainer;
-use crate::{ArchiveKind, EngineError, ImageArchive, ImageConfig, ImageFile, ImageRecord, Operation};
+use crate::{
+    ArchiveKind, EngineError, ImageArchive, ImageConfig, ImageFile, ImageRecord, Operation, Reference,
+};
 
 impl DockerContainer {
     /// Makes an image of the container's file system and `config`, whose layers are filled in.
     ///
     /// The last entry of `config.history` stands for the new layer. A container without changes adds no layer,
     /// then the entry is marked as one for metadata.
-    pub(super) async fn commit_as(&self, config: &ImageConfig) -> Result<ImageRecord, EngineError> {
+    pub(super) async fn commit_as(
+        &self,
+        config: &ImageConfig,
+        name: Option<&Reference>,
+    ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let options = CommitContainerOptionsBuilder::new().container(&self.id.0).pause(true).build();
         let committed = daemon.api.commit_container(options, ContainerConfig::default()).await;
         let temporary = committed.map_err(|error| self.failure(Operation::Commit, error))?.id;
-        let made = self.rewrite(&temporary, config).await;
+        let made = self.rewrite(&temporary, config, name).await;
         let removed = daemon.remove_image(&temporary).await;
         let made = made?;
         removed?;
@@ -33,7 +40,12 @@ impl DockerContainer {
     }
 
     /// Makes an image of the layers of `temporary` and `config`.
-    async fn rewrite(&self, temporary: &str, config: &ImageConfig) -> Result<ImageRecord, EngineError> {
+    async fn rewrite(
+        &self,
+        temporary: &str,
+        config: &ImageConfig,
+        name: Option<&Reference>,
+    ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let mut config = config.clone();
         config.layers = daemon.present(Operation::Commit, temporary).await?.config.layers;
@@ -44,18 +56,23 @@ impl DockerContainer {
         {
             last.empty_layer = true;
         }
-        match daemon.load(ImageArchive::of_stored_layers(&config)).await {
+        match daemon.load(ImageArchive::of_stored_layers(&config).named(name)).await {
             // The engine wants the layers' files.
             Err(EngineError::Refused { message, .. }) => {
                 tracing::debug!(container = self.name, message, "committing with the files of all layers");
-                self.reload(temporary, &config).await
+                self.reload(temporary, &config, name).await
             }
             result => result.map_err(|error| self.while_committing(error)),
         }
     }
 
     /// Saves `temporary` and loads its files again under `config`, which has the same layers.
-    async fn reload(&self, temporary: &str, config: &ImageConfig) -> Result<ImageRecord, EngineError> {
+    async fn reload(
+        &self,
+        temporary: &str,
+        config: &ImageConfig,
+        name: Option<&Reference>,
+    ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let failed = |source| EngineError::Broken {
             operation: Operation::Commit,
@@ -71,7 +88,8 @@ impl DockerContainer {
         let open = move || ImageArchive::open(&ImageFile { kind: ArchiveKind::Docker, path }, &scratch);
         let opened = tokio::task::spawn_blocking(open).await;
         let archive = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        daemon.load(archive.with_config(config)).await.map_err(|error| self.while_committing(error))
+        let archive = archive.with_config(config).named(name);
+        daemon.load(archive).await.map_err(|error| self.while_committing(error))
     }
 
     /// Names the container in an error about an image that has no name.
@@ -121,7 +139,7 @@ mod tests {
             empty_layer: true,
             ..History::default()
         });
-        let made = container.reload(&base.id.to_string(), &config).await;
+        let made = container.reload(&base.id.to_string(), &config, None).await;
         container.remove().await.unwrap();
         let made = made.unwrap();
         assert_eq!(made.config, config);

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{connection::Daemon, errors::status};
 use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
-    Interaction, Operation,
+    Interaction, Operation, Reference,
 };
 
 /// A container of a Docker daemon.
@@ -98,8 +98,12 @@ impl Container for DockerContainer {
         })
     }
 
-    async fn commit(&self, config: &ImageConfig) -> Result<ImageRecord, EngineError> {
-        self.commit_as(config).await
+    async fn commit(
+        &self,
+        config: &ImageConfig,
+        name: Option<&Reference>,
+    ) -> Result<ImageRecord, EngineError> {
+        self.commit_as(config, name).await
     }
 
     async fn start(&self) -> Result<(), EngineError> {

@@ -20,6 +20,9 @@ impl Daemon {
                 Some(source) => {
                     EngineError::Unavailable { endpoint: self.endpoint.clone(), source: Box::new(source) }
                 }
+                None if is_hang_up(&error) => {
+                    EngineError::Gone { endpoint: self.endpoint.clone(), operation, object }
+                }
                 None => EngineError::Broken { operation, object, source: Box::new(error) },
             },
         }
@@ -108,6 +111,18 @@ pub(super) fn text(error: &Error) -> String {
             text
         }
     }
+}
+
+/// Whether the daemon ended a conversation in the middle. It sends whole answers unless it ends itself.
+fn is_hang_up(error: &Error) -> bool {
+    let hung_up = |kind| {
+        matches!(
+            kind,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof
+        )
+    };
+    matches!(error, Error::HyperLegacyError { .. } | Error::HyperResponseError { .. })
+        || io_cause(error).is_some_and(|error| hung_up(error.kind()))
 }
 
 /// Finds the operating system's error behind an error, if there is one.

@@ -1,13 +1,16 @@
 //! Images: looked up, fetched, sent, loaded, saved, named and removed.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use bollard::{
     body_try_stream,
     errors::Error,
     query_parameters::{
         CreateImageOptionsBuilder, ImportImageOptionsBuilder, ListContainersOptionsBuilder,
-        PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
+        ListImagesOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder,
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
@@ -52,14 +55,12 @@ impl Engine for Docker {
     }
 
     async fn tag(&self, image: &ImageId, name: &Reference) -> Result<(), EngineError> {
-        // The written name without its tag: the daemon adds `docker.io/library` where it is missing.
         let written = name.as_str();
         if name.digest().is_some() {
             let message = "a name with a digest cannot be given";
             return Err(refusal(Operation::Tag, written.to_owned(), message, None));
         }
-        let repository = written.strip_suffix(&format!(":{}", name.tag())).unwrap_or(written);
-        let options = TagImageOptionsBuilder::new().repo(repository).tag(name.tag()).build();
+        let options = TagImageOptionsBuilder::new().repo(name.name()).tag(name.tag()).build();
         self.daemon.api.tag_image(&image.to_string(), Some(options)).await.map_err(|error| {
             match status(&error) {
                 Some(404) => {
@@ -74,17 +75,19 @@ impl Engine for Docker {
         self.daemon.remove_image(name).await
     }
 
+    async fn images(&self, labels: &BTreeMap<String, String>) -> Result<Vec<ImageId>, EngineError> {
+        self.daemon.images(labels).await
+    }
+
     async fn create(&self, spec: &ContainerSpec) -> Result<DockerContainer, EngineError> {
         self.daemon.create(spec).await
     }
 
     async fn containers(
         &self,
-        labels: &std::collections::BTreeMap<String, String>,
+        labels: &BTreeMap<String, String>,
     ) -> Result<Vec<ContainerRecord>, EngineError> {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let filters = HashMap::from([("label", labels)]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&carrying(labels)).build();
         let list = self.daemon.api.list_containers(Some(options)).await;
         let list =
             list.map_err(|error| self.daemon.failure(Operation::List, &self.daemon.endpoint, error))?;
@@ -96,7 +99,19 @@ impl Engine for Docker {
     }
 }
 
+/// The daemon's filter for what carries all these labels.
+fn carrying(labels: &BTreeMap<String, String>) -> HashMap<&'static str, Vec<String>> {
+    HashMap::from([("label", labels.iter().map(|(name, value)| format!("{name}={value}")).collect())])
+}
+
 impl Daemon {
+    async fn images(&self, labels: &BTreeMap<String, String>) -> Result<Vec<ImageId>, EngineError> {
+        let options = ListImagesOptionsBuilder::new().filters(&carrying(labels)).build();
+        let list = self.api.list_images(Some(options)).await;
+        let list = list.map_err(|error| self.failure(Operation::ListImages, &self.endpoint, error))?;
+        Ok(list.iter().filter_map(|image| image.id.parse().ok().map(ImageId)).collect())
+    }
+
     async fn image(&self, name: &str) -> Result<Option<ImageRecord>, EngineError> {
         // The name becomes part of the request's address.
         if let Err(error) = name.parse::<Reference>() {
@@ -131,9 +146,7 @@ impl Daemon {
         let name = reference.as_str();
         // Without a tag the daemon would fetch all of them.
         let tag = reference.digest().unwrap_or(reference.tag());
-        let repository = name.split_once('@').map_or(name, |(name, _)| name);
-        let repository = repository.strip_suffix(&format!(":{}", reference.tag())).unwrap_or(repository);
-        let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
+        let options = CreateImageOptionsBuilder::new().from_image(reference.name()).tag(tag).build();
         let mut messages = self.api.create_image(Some(options), None, credentials);
         let mut layers = Layers::default();
         while let Some(message) = messages.next().await {
@@ -148,16 +161,17 @@ impl Daemon {
                 progress,
             );
         }
-        let name = if reference.digest().is_some() { format!("{repository}@{tag}") } else { name.to_owned() };
-        self.present(Operation::Pull, &name).await
+        match reference.digest() {
+            Some(digest) => self.present(Operation::Pull, &format!("{}@{digest}", reference.name())).await,
+            None => self.present(Operation::Pull, name).await,
+        }
     }
 
     async fn push(&self, reference: &Reference, progress: Progress<'_>) -> Result<(), EngineError> {
         let credentials = self.credentials(Operation::Push, reference).await?;
         let name = reference.as_str();
-        let repository = name.strip_suffix(&format!(":{}", reference.tag())).unwrap_or(name);
         let options = PushImageOptionsBuilder::new().tag(reference.tag()).build();
-        let mut messages = self.api.push_image(repository, Some(options), credentials);
+        let mut messages = self.api.push_image(reference.name(), Some(options), credentials);
         let mut layers = Layers::default();
         while let Some(message) = messages.next().await {
             let message = message.map_err(|error| self.registry_failure(Operation::Push, name, error))?;
@@ -179,8 +193,8 @@ impl Daemon {
     /// Loads an archive. The daemon's own id of the result is that of the archive, except where its image store
     /// goes by other digests (containerd's): then the daemon's word is taken.
     pub(super) async fn load(&self, archive: ImageArchive) -> Result<ImageRecord, EngineError> {
-        let id = archive.id();
-        let object = id.to_string();
+        let object = archive.id().to_string();
+        let name = archive.name().map(Reference::to_string);
         let (stream, pack) = transfer::upload(archive);
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
         let messages: Result<Vec<_>, Error> =
@@ -196,6 +210,9 @@ impl Daemon {
         let messages = messages.map_err(|error| self.failure(Operation::Load, &object, error))?;
         if let Some(image) = self.image(&object).await? {
             return Ok(image);
+        }
+        if let Some(name) = name {
+            return self.present(Operation::Load, &name).await;
         }
         let said: String = messages.into_iter().filter_map(|message| message.stream).collect();
         match said.split_whitespace().find(|word| word.starts_with("sha256:")) {

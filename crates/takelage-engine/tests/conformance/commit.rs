@@ -64,7 +64,7 @@ pub(crate) async fn the_image_has_the_given_metadata_and_no_other<E: Engine>(ben
             say(&container, "echo change > /srv/change 2>/dev/null || echo change > /etc/change || true")
                 .await;
             for wanted in variants {
-                let made = container.commit(&wanted).await.unwrap();
+                let made = container.commit(&wanted, None).await.unwrap();
                 let layers = made.config.layers.clone();
                 assert_eq!(layers[..1], bench.image.config.layers[..]);
                 let mut wanted = wanted;
@@ -90,7 +90,7 @@ pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Be
         .with(&root, async |container| {
             let script = "echo new > /srv/new; rm /etc/group; chmod 700 /root; echo x > /tmp/volatile";
             say(&container, script).await;
-            made = Some(container.commit(&wanted).await.unwrap());
+            made = Some(container.commit(&wanted, None).await.unwrap());
             assert_eq!(say(&container, "cat /srv/new").await, "new");
         })
         .await;
@@ -125,7 +125,7 @@ pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: B
     let mut wanted = wanted(&bench, |config| config.cmd = None);
     bench
         .with(&bench.spec(), async |container| {
-            let made = container.commit(&wanted).await.unwrap();
+            let made = container.commit(&wanted, None).await.unwrap();
             // An empty layer is no layer.
             assert_eq!(made.config.layers, bench.image.config.layers);
             wanted.history.last_mut().unwrap().empty_layer = true;
@@ -133,7 +133,8 @@ pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: B
             bench.engine.remove_image(&made.id.to_string()).await.unwrap();
             // A stopped container as well.
             container.stop(std::time::Duration::from_secs(10)).await.unwrap();
-            let made = container.commit(&ImageConfig { history: Vec::new(), ..config() }).await.unwrap();
+            let made =
+                container.commit(&ImageConfig { history: Vec::new(), ..config() }, None).await.unwrap();
             assert_eq!(made.config.layers, bench.image.config.layers);
             bench.engine.remove_image(&made.id.to_string()).await.unwrap();
         })
@@ -144,8 +145,8 @@ pub(crate) async fn nothing_else_stays_in_the_store<E: Engine>(bench: Bench<E>) 
     bench
         .with(&bench.spec(), async |container| {
             say(&container, "echo once > /srv/once").await;
-            let first = container.commit(&wanted(&bench, |config| config.cmd = None)).await.unwrap();
-            let again = container.commit(&wanted(&bench, |config| config.cmd = None)).await.unwrap();
+            let first = container.commit(&wanted(&bench, |config| config.cmd = None), None).await.unwrap();
+            let again = container.commit(&wanted(&bench, |config| config.cmd = None), None).await.unwrap();
             // Same files and same metadata are the same image: no time and no temporary id went in.
             assert_eq!(first, again);
             bench.engine.remove_image(&first.id.to_string()).await.unwrap();

@@ -248,7 +248,9 @@ async fn refuse(writer: &mut Writer, refusal: Refusal) -> Result<(), WireError> 
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         let kind = match &error {
-            EngineError::NoSuchContainer { .. } | EngineError::Unavailable { .. } => ErrorKind::Unreachable,
+            EngineError::NoSuchContainer { .. }
+            | EngineError::Unavailable { .. }
+            | EngineError::Gone { .. } => ErrorKind::Unreachable,
             EngineError::NoSuchPath { .. } => ErrorKind::NoSuchFile,
             _ => ErrorKind::Engine,
         };

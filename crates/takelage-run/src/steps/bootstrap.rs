@@ -96,11 +96,13 @@ impl<E: Engine> Session<E> {
         let (chosen, to) = (Arc::clone(selection), unpacked.clone());
         blocking(move || archive.with(|settings| takelage_bootstrap::unpack(&chosen, settings, &to)))
             .await??;
-        let config = ImageConfig {
+        let mut config = ImageConfig {
             architecture: "amd64".to_owned(),
             os: "linux".to_owned(),
             ..ImageConfig::default()
         };
+        // If this run dies, the next one finds the unpacked image by them.
+        config.labels.extend(self.run_labels(&image.name, Purpose::Bootstrap));
         let from = scratch.clone();
         let archive = blocking(move || ImageArchive::of_layers(&config, &[unpacked], &from)).await??;
         let image_record = self.interruptible(self.engine.load(archive)).await?;

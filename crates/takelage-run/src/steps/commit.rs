@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use takelage_config::{Config, Image, Origin};
 use takelage_engine::{ConfigPatch, Container, Engine, Healthcheck, History, ImageConfig, ImageRecord};
-use takelage_model::event::{Op, Outcome};
+use takelage_model::{
+    event::{Op, Outcome},
+    label,
+};
 
+use super::{Purpose, own_name};
 use crate::{Session, StepError, revision::Revision};
 
 /// How the configuration of one committed layer comes about.
@@ -33,8 +37,9 @@ impl<E: Engine> Session<E> {
         self.step(&plan.image.name, Op::Commit, plan.layer, async |_| {
             self.interruptible(container.stop(std::time::Duration::from_secs(10))).await?;
             let config = self.configuration(&plan).await;
+            let name = own_name(&self.id, &plan.image.name).parse()?;
             // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
-            let record = container.commit(&config).await?;
+            let record = container.commit(&config, plan.last.then_some(&name)).await?;
             Ok((Outcome::Done { summary: record.id.0.short() }, record))
         })
         .await
@@ -43,11 +48,15 @@ impl<E: Engine> Session<E> {
     async fn configuration(&self, plan: &CommitPlan<'_>) -> ImageConfig {
         let created = self.created();
         let mut config = plan.from.config.clone();
+        // The labels by which an interim image is found if this run dies, see below.
+        config.labels.retain(|key, _| !label::is_own(key));
         if plan.last {
             config = patch(&plan.image.config).apply(&config);
             config.labels.extend(self.oci_labels(plan, &created).await);
             // What the project file says wins over what takelage would say.
             config.labels.extend(plan.image.config.labels.clone());
+        } else {
+            config.labels.extend(self.run_labels(&plan.image.name, Purpose::Produce));
         }
         let playbook = plan.image.layers.iter().find(|layer| layer.name.as_deref() == plan.layer);
         let playbook =

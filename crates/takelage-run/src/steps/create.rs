@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use takelage_config::Image;
-use takelage_engine::{Container, ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume};
+use takelage_engine::{
+    Container, ContainerRecord, ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume,
+};
 use takelage_model::{
-    ImageName,
+    Digest, ImageName,
     event::{Level, Op, Outcome},
     label,
 };
@@ -70,10 +72,10 @@ impl<E: Engine> Session<E> {
                 );
                 self.events.note(Level::Info, message, None);
             }
-            let spec = ContainerSpec {
-                labels: self.labels(&image.name, purpose, from),
-                ..spec(image, container_name(self, &image.name, purpose), from, startup)
-            };
+            let mut spec = spec(image, container_name(self, &image.name, purpose), from, startup);
+            let settings = settings(&spec);
+            spec.labels = self.labels(&image.name, purpose, from);
+            spec.labels.insert(label::SETTINGS.to_owned(), settings);
             let container = self.interruptible(self.engine.create(&spec)).await;
             if matches!(container, Err(StepError::Interrupted)) {
                 self.remove_half_created(&spec).await?;
@@ -82,6 +84,25 @@ impl<E: Engine> Session<E> {
             Ok((Outcome::Done { summary: spec.name }, container))
         })
         .await
+    }
+
+    /// Whether a kept container is what [`create`](Self::create) would make of `from` today. If not, says why.
+    pub(crate) fn fits(
+        &self,
+        image: &Image,
+        from: &ImageRecord,
+        record: &ContainerRecord,
+    ) -> Result<(), &'static str> {
+        let startup = startup(image, from, Purpose::Develop);
+        let settings = settings(&spec(image, record.name.clone(), from, startup));
+        let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
+        if !has(label::BASE, &from.id.to_string()) {
+            return Err("was made of another base image");
+        }
+        if !has(label::SETTINGS, &settings) {
+            return Err("was made with other settings below `container:`");
+        }
+        Ok(())
     }
 
     /// Removes what the engine made of `spec` although nobody waited for it any more.
@@ -100,18 +121,29 @@ impl<E: Engine> Session<E> {
         purpose: Purpose,
         from: &ImageRecord,
     ) -> BTreeMap<String, String> {
-        let base = from.id.to_string();
+        let mut labels = self.run_labels(image, purpose);
+        labels.insert(label::BASE.to_owned(), from.id.to_string());
+        labels
+    }
+
+    /// Returns the labels of whatever this run creates.
+    pub(crate) fn run_labels(&self, image: &ImageName, purpose: Purpose) -> BTreeMap<String, String> {
         BTreeMap::from(
             [
                 (label::PROJECT, self.id.as_str()),
                 (label::IMAGE, image.as_str()),
                 (label::RUN, self.run.as_str()),
                 (label::PURPOSE, purpose.label()),
-                (label::BASE, base.as_str()),
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned())),
         )
     }
+}
+
+/// Returns a digest of a specification without labels. It is only ever compared with one of the same build, or a
+/// container is made again that need not be, so a debug format will do.
+fn settings(spec: &ContainerSpec) -> String {
+    Digest::of(format!("{spec:?}")).to_string()
 }
 
 /// What the container runs. A produced image runs its own command; others run what lets them be provisioned.

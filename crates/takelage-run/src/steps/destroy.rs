@@ -60,7 +60,7 @@ impl<E: Engine> Session<E> {
             let mut removed = Vec::new();
             for record in containers(&self.engine, &self.id).await? {
                 let kept = is(&record, image, Some(Purpose::Develop));
-                if kept || (is(&record, image, None) && !self.lives(&record)?) {
+                if kept || (is(&record, image, None) && !self.lives(&record.labels)?) {
                     self.engine.container(&record).remove().await?;
                     self.store.release(&record.name)?;
                     removed.push(record.name);
@@ -86,14 +86,39 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    /// Removes what runs of this project that were killed have left behind, and says so.
+    /// Removes containers and interim images that killed runs of this project have left behind, and says so.
     ///
     /// A container that was kept because something failed in it stays until the next run of the image.
     pub(crate) async fn remove_leavings(&self) -> Result<(), StepError> {
+        self.remove_left_containers().await?;
+        self.remove_left_images().await
+    }
+
+    async fn remove_left_images(&self) -> Result<(), StepError> {
+        let labels = BTreeMap::from([(label::PROJECT.to_owned(), self.id.clone())]);
+        for id in self.interruptible(self.engine.images(&labels)).await? {
+            let Some(record) = self.engine.image(&id.to_string()).await? else { continue };
+            if self.lives(&record.config.labels)? {
+                continue;
+            }
+            match self.engine.remove_image(&id.to_string()).await {
+                Ok(()) => {
+                    let message =
+                        format!("removed the image {}, which an interrupted run had left", id.0.short());
+                    self.events.note(Level::Info, message, None);
+                }
+                // A container that was kept is made of it.
+                Err(error) => tracing::debug!(%error, %id, "an interim image stays"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_left_containers(&self) -> Result<(), StepError> {
         for record in self.interruptible(containers(&self.engine, &self.id)).await? {
             let kept =
                 record.labels.get(label::PURPOSE).is_some_and(|purpose| purpose == label::purpose::DEVELOP);
-            if !kept && !self.lives(&record)? && !self.store.is_kept(&record.name) {
+            if !kept && !self.lives(&record.labels)? && !self.store.is_kept(&record.name) {
                 self.engine.container(&record).remove().await?;
                 let message = format!("removed `{}`, which an interrupted run had left", record.name);
                 self.events.note(Level::Info, message, None);
@@ -102,8 +127,9 @@ impl<E: Engine> Session<E> {
         Ok(())
     }
 
-    fn lives(&self, record: &ContainerRecord) -> Result<bool, StepError> {
-        match record.labels.get(label::RUN) {
+    /// Whether the run that created an object with these labels lives.
+    fn lives(&self, labels: &BTreeMap<String, String>) -> Result<bool, StepError> {
+        match labels.get(label::RUN) {
             Some(run) => Ok(self.store.is_alive(&RunId::from_recorded(run.clone()))?),
             None => Ok(false),
         }

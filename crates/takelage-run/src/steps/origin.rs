@@ -38,9 +38,7 @@ impl<E: Engine> Session<E> {
         if let Some(record) = self.interruptible(self.engine.image(name)).await? {
             return Ok((Outcome::Done { summary: format!("{name} is {}", record.id.0.short()) }, record));
         }
-        let reference: Reference = name.parse().map_err(|error: takelage_engine::ReferenceError| {
-            StepError::Reference { message: error.to_string() }
-        })?;
+        let reference: Reference = name.parse()?;
         let progress = |done, total| self.events.progress(step, "pull", done, total, "bytes");
         let record = self.interruptible(self.engine.pull(&reference, &progress)).await?;
         Ok((Outcome::Done { summary: format!("pulled {name}, which is {}", record.id.0.short()) }, record))

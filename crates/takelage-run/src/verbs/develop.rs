@@ -143,7 +143,7 @@ impl<E: Engine> Session<E> {
         Ok(container)
     }
 
-    /// Returns the kept container if it was made of the same image, else a new one.
+    /// Returns the kept container if it was made of the same image in the same way, else a new one.
     async fn kept_or_created(
         &self,
         image: &Image,
@@ -151,15 +151,15 @@ impl<E: Engine> Session<E> {
     ) -> Result<E::Container, StepError> {
         let origin = self.origin(image, base).await?;
         if let Some(record) = self.kept(&image.name).await? {
-            if record.labels.get(takelage_model::label::BASE) == Some(&origin.id.to_string()) {
+            let Err(reason) = self.fits(image, &origin, &record) else {
                 return self
                     .step(&image.name, Op::Create, None, async |_| {
                         let container = self.existing(&image.name).await?;
                         Ok((Outcome::Cached { reason: format!("{} is there", record.name) }, container))
                     })
                     .await;
-            }
-            let message = format!("`{}` was made of another base image, so it is made again", record.name);
+            };
+            let message = format!("`{}` {reason}, so it is made again", record.name);
             self.events.note(Level::Info, message, None);
             self.engine.container(&record).remove().await?;
         }

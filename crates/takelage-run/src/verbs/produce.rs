@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use takelage_config::{Image, Origin};
-use takelage_engine::{Engine, ImageId, ImageRecord, Reference};
+use takelage_config::{Image, Layer, Origin};
+use takelage_engine::{Engine, ImageId, ImageRecord};
 use takelage_model::{
-    ImageName,
-    event::{EventKind, Op, Outcome},
+    Digest, ImageName,
+    event::{EventKind, Level, Op, Outcome},
 };
 
 use super::Verdict;
 use crate::{
     Session, StepError,
-    recipe::Recipe,
+    recipe::{ProjectFiles, Recipe},
     schedule::{Finished, in_order},
     steps::{CommitPlan, ConvergeOptions, Purpose, own_name},
     store::ImageMemory,
@@ -73,26 +73,59 @@ impl<E: Engine> Session<E> {
     ) -> Result<ImageRecord, StepError> {
         let _lock = self.lock(&image.name, Purpose::Produce).await?;
         let origin = self.origin(image, base).await?;
-        if image.layers.is_empty() && (matches!(image.from, Origin::Bootstrap(_)) || is_unchanged(image)) {
-            // Nothing is provisioned: the image is its origin, by another name.
-            return self.name(image, origin).await;
-        }
-        let recipe = self.recipe(image, &origin).await?;
-        if remake == Remake::IfNeeded
-            && let Some(record) = self.up_to_date(image, &recipe).await?
+        let former = self.former(image).await?;
+        let record = if image.layers.is_empty()
+            && (matches!(image.from, Origin::Bootstrap(_)) || is_unchanged(image))
         {
-            return self.name(image, record).await;
+            // Nothing is provisioned: the image is its origin, by another name.
+            self.name(image, origin).await?
+        } else {
+            let recipe = self.recipe(image, &origin).await?;
+            let known =
+                if remake == Remake::IfNeeded { self.up_to_date(image, &recipe).await? } else { None };
+            match known {
+                Some(record) => self.name(image, record).await?,
+                None => self.make(image, &origin, recipe).await?,
+            }
+        };
+        for id in former.into_iter().filter(|id| *id != record.id) {
+            self.remove_nameless(&id).await;
         }
+        Ok(record)
+    }
+
+    /// Returns the images that were produced before: the one that has the name, and the one that is remembered. They
+    /// differ if a run died in between.
+    async fn former(&self, image: &Image) -> Result<BTreeSet<ImageId>, StepError> {
+        let named = self.engine.image(&own_name(&self.id, &image.name)).await?.map(|record| record.id);
+        let remembered = self.store.image(&self.id, &image.name)?.map(|memory| memory.id);
+        Ok(named.into_iter().chain(remembered).collect())
+    }
+
+    /// Makes an image, and remembers what it was made from.
+    async fn make(
+        &self,
+        image: &Image,
+        origin: &ImageRecord,
+        recipe: Digest,
+    ) -> Result<ImageRecord, StepError> {
         self.remove_failed(&image.name).await?;
-        let before = self.engine.image(&own_name(&self.id, &image.name)).await?;
-        let record = self.layers(image, &origin).await?;
+        let record = self.layers(image, origin).await?;
         let record = self.name(image, record).await?;
-        if !self.options.no_cache {
+        if self.options.no_cache {
+            return Ok(record);
+        }
+        // Somebody may have edited a file while Ansible read it: then nobody knows what the image was made from.
+        let files = self.read_files().await?;
+        if self.recipe_of(image, origin, &files).await? == recipe {
             let memory = ImageMemory { recipe, id: record.id, produced: jiff::Timestamp::now() };
             self.store.remember_image(&self.id, &image.name, &memory)?;
-        }
-        if let Some(before) = before.filter(|before| before.id != record.id) {
-            self.remove_nameless(&before.id).await;
+        } else {
+            let message = format!(
+                "files of the project changed while `{}` was produced; the next run makes it again",
+                image.name
+            );
+            self.events.note(Level::Warning, message, None);
         }
         Ok(record)
     }
@@ -115,27 +148,38 @@ impl<E: Engine> Session<E> {
         let layers = if layers.is_empty() { vec![None] } else { layers };
         for (index, layer) in layers.iter().enumerate() {
             let name = layer.and_then(|layer| layer.name.as_deref());
-            let container = self.create(image, name, &from, Purpose::Produce).await?;
-            let work = async {
-                if let Some(layer) = layer {
-                    self.prepare(image, name, &container).await?;
-                    self.converge(image, layer, &container, ConvergeOptions::default()).await?;
-                }
-                let last = index + 1 == layers.len();
-                self.commit(&container, CommitPlan { image, layer: name, from: &from, base: origin, last })
-                    .await
-            };
-            let result = work.await;
-            let removed = self.discard(&image.name, container, result.is_err()).await;
-            let committed = result?;
-            removed?;
+            let last = index + 1 == layers.len();
+            let plan = CommitPlan { image, layer: name, from: &from, base: origin, last };
+            let committed = self.layer(*layer, plan).await;
             if index > 0 {
-                // The interim image lives on as a layer of this one; its name was never given to anybody.
-                self.engine.remove_image(&from.id.to_string()).await?;
+                // The interim image lives on as a layer of this one. If it cannot be removed now, a container that
+                // failed is kept of it, and a later run removes both.
+                let removed = self.engine.remove_image(&from.id.to_string()).await;
+                if let Err(error) = removed {
+                    tracing::debug!(%error, id = %from.id, "an interim image stays");
+                }
             }
-            from = committed;
+            from = committed?;
         }
         Ok(from)
+    }
+
+    /// Provisions a container and commits it.
+    async fn layer(&self, layer: Option<&Layer>, plan: CommitPlan<'_>) -> Result<ImageRecord, StepError> {
+        let (image, name) = (plan.image, plan.layer);
+        let container = self.create(image, name, plan.from, Purpose::Produce).await?;
+        let work = async {
+            if let Some(layer) = layer {
+                self.prepare(image, name, &container).await?;
+                self.converge(image, layer, &container, ConvergeOptions::default()).await?;
+            }
+            self.commit(&container, plan).await
+        };
+        let result = work.await;
+        let removed = self.discard(&image.name, container, result.is_err()).await;
+        let committed = result?;
+        removed?;
+        Ok(committed)
     }
 
     /// Gives an image all its names, and says that it is produced.
@@ -143,11 +187,7 @@ impl<E: Engine> Session<E> {
         let own = own_name(&self.id, &image.name);
         self.step(&image.name, Op::Tag, None, async |_| {
             for name in std::iter::once(&own).chain(&image.tags) {
-                let reference: Reference =
-                    name.parse().map_err(|error: takelage_engine::ReferenceError| StepError::Reference {
-                        message: error.to_string(),
-                    })?;
-                self.engine.tag(&record.id, &reference).await?;
+                self.engine.tag(&record.id, &name.parse()?).await?;
             }
             Ok((Outcome::Done { summary: image.tags.join(", ") }, ()))
         })
@@ -161,12 +201,21 @@ impl<E: Engine> Session<E> {
         Ok(record)
     }
 
-    async fn recipe(&self, image: &Image, origin: &ImageRecord) -> Result<takelage_model::Digest, StepError> {
+    async fn recipe(&self, image: &Image, origin: &ImageRecord) -> Result<Digest, StepError> {
+        self.recipe_of(image, origin, self.files().await?).await
+    }
+
+    async fn recipe_of(
+        &self,
+        image: &Image,
+        origin: &ImageRecord,
+        files: &ProjectFiles,
+    ) -> Result<Digest, StepError> {
         let tools = self.toolchain().await?;
         let recipe = Recipe {
             base: origin.id.to_string(),
             settings: self.settings(image),
-            files: self.files().await?,
+            files,
             environment: &self.environment,
             versions: BTreeMap::from([
                 ("takelage", env!("CARGO_PKG_VERSION").to_owned()),
@@ -193,11 +242,7 @@ impl<E: Engine> Session<E> {
     }
 
     /// Returns the image as it was produced before, if it would be the same today.
-    async fn up_to_date(
-        &self,
-        image: &Image,
-        recipe: &takelage_model::Digest,
-    ) -> Result<Option<ImageRecord>, StepError> {
+    async fn up_to_date(&self, image: &Image, recipe: &Digest) -> Result<Option<ImageRecord>, StepError> {
         if self.options.no_cache {
             return Ok(None);
         }
