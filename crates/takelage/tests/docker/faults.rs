@@ -73,7 +73,10 @@ fn docker_the_daemon_dies_while_the_playbook_runs() {
     app: create ...
     app: create: done in [TIME] (takelage-e2e-dies-[PLACE]-app-produce-[ID])
     app: prepare ...
-    error: app: prepare failed after [TIME]: cannot run a command in container `takelage-e2e-dies-[PLACE]-app-produce-[ID]`: Error in the hyper legacy client: client error (SendRequest): connection closed before message completed
+    error: app: prepare failed after [TIME]: the engine at `unix://[DIR]/proxy.sock` went away: takelage could not run a command in container `takelage-e2e-dies-[PLACE]-app-produce-[ID]`
+
+    hint: see whether it runs, with `takelage doctor`; the next run removes what this one left
+
     warning: `takelage-e2e-dies-[PLACE]-app-produce-[ID]` could not be removed
 
     hint: the next run removes it
@@ -83,7 +86,7 @@ fn docker_the_daemon_dies_while_the_playbook_runs() {
            create   done  [TIME]
            prepare  failed  [TIME]
 
-    failed: app: prepare: cannot run a command in container `takelage-e2e-dies-[PLACE]-app-produce-[ID]`: Error in the hyper legacy client: client error (SendRequest): connection closed before message completed
+    failed: app: prepare: the engine at `unix://[DIR]/proxy.sock` went away: takelage could not run a command in container `takelage-e2e-dies-[PLACE]-app-produce-[ID]`
 
     e2e-dies: produce stopped after [TIME]
     "#);
@@ -117,7 +120,10 @@ fn docker_the_daemon_dies_while_committing() {
     app: converge: changed: open the harbour
     app: converge: done in [TIME] (2 tasks, 2 changed)
     app: commit ...
-    error: app: commit failed after [TIME]: cannot commit container `takelage-e2e-dies-commit-[PLACE]-app-produce-[ID]`: Error in the hyper legacy client: client error (SendRequest): connection closed before message completed
+    error: app: commit failed after [TIME]: the engine at `unix://[DIR]/proxy.sock` went away: takelage could not commit container `takelage-e2e-dies-commit-[PLACE]-app-produce-[ID]`
+
+    hint: see whether it runs, with `takelage doctor`; the next run removes what this one left
+
     warning: `takelage-e2e-dies-commit-[PLACE]-app-produce-[ID]` could not be removed
 
     hint: the next run removes it
@@ -129,7 +135,7 @@ fn docker_the_daemon_dies_while_committing() {
            converge  done  [TIME]  2 tasks: 2 changed
            commit    failed  [TIME]
 
-    failed: app: commit: cannot commit container `takelage-e2e-dies-commit-[PLACE]-app-produce-[ID]`: Error in the hyper legacy client: client error (SendRequest): connection closed before message completed
+    failed: app: commit: the engine at `unix://[DIR]/proxy.sock` went away: takelage could not commit container `takelage-e2e-dies-commit-[PLACE]-app-produce-[ID]`
 
     e2e-dies-commit: produce stopped after [TIME] (2 tasks: 2 changed)
     "#);
