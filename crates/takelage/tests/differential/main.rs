@@ -27,6 +27,7 @@ const BASE: &str = "takelage-difftest/base:bookworm";
 /// Starts both sides, or says why they cannot be.
 fn sides() -> Result<[Side; 2], String> {
     side::possible()?;
+    normalise::begin();
     Ok(std::thread::scope(|scope| {
         let ours = scope.spawn(Side::ours);
         let stock = Side::stock();

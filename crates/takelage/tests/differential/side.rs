@@ -24,7 +24,7 @@ pub(crate) enum Mode {
     Check,
     /// On a new container.
     First,
-    /// On a container that it was run on.
+    /// On a container that it was run on, without what is tagged `once`.
     Again,
 }
 
@@ -138,8 +138,8 @@ impl Side {
                 fs::remove_file(path).unwrap();
             }
         }
-        let ran = match self.kind {
-            Kind::Ours => self.takelage(&[if mode == Mode::Check { "check" } else { "converge" }]),
+        let mut command = match self.kind {
+            Kind::Ours => self.takelage_command(&[if mode == Mode::Check { "check" } else { "converge" }]),
             Kind::Stock => {
                 let inventory = self.path("inventory.yml").display().to_string();
                 let scratch = format!("scratch={}", self.path("scratch").display());
@@ -150,10 +150,15 @@ impl Side {
                     // `takelage check` shows differences, which is what it is for.
                     arguments.extend(["--check", "--diff"]);
                 }
-                self.run("ansible-playbook", &arguments)
+                let mut command = self.command("ansible-playbook");
+                command.args(arguments);
+                command
             }
         };
-        ran.done();
+        if mode == Mode::Again {
+            command.env("ANSIBLE_SKIP_TAGS", "once");
+        }
+        Ran::of(&mut command).done();
         Results::read(self.directory.path())
     }
 
@@ -183,13 +188,17 @@ impl Side {
     }
 
     fn takelage(&self, arguments: &[&str]) -> Ran {
-        let cache = self.path("cache").display().to_string();
-        self.run(env!("CARGO_BIN_EXE_takelage"), &[&["--cache-dir", &cache], arguments].concat())
+        Ran::of(&mut self.takelage_command(arguments))
+    }
+
+    fn takelage_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(env!("CARGO_BIN_EXE_takelage"));
+        command.arg("--cache-dir").arg(self.path("cache")).args(arguments);
+        command
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Ran {
-        let mut command = self.command(program);
-        Ran(command.args(arguments).output().unwrap(), format!("{program} {}", arguments.join(" ")))
+        Ran::of(self.command(program).args(arguments))
     }
 
     fn command(&self, program: &str) -> Command {
@@ -225,6 +234,10 @@ impl Drop for Side {
 struct Ran(Output, String);
 
 impl Ran {
+    fn of(command: &mut Command) -> Self {
+        Self(command.output().unwrap(), format!("{command:?}"))
+    }
+
     /// Returns its output if it succeeded.
     #[track_caller]
     fn done(self) -> Output {

@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value};
 
-/// Properties that the clock, the process or the container decides, beside those that end in one of [`ENDINGS`].
-const BY_CHANCE: [&str; 4] = ["ControlGroup", "ControlGroupId", "InvocationID", "CPUUsageNSec"];
+/// Properties that the clock, the process or the container decides, beside those that end in one of [`ENDINGS`]. The
+/// last one counts, for the journal, who logs at this moment.
+const BY_CHANCE: [&str; 5] =
+    ["ControlGroup", "ControlGroupId", "InvocationID", "CPUUsageNSec", "NFileDescriptorStore"];
 
-/// How properties by chance end: `StateChangeTimestamp`, `StateChangeTimestampMonotonic`, `MainPID`, `MemoryCurrent`.
-const ENDINGS: [&str; 4] = ["Timestamp", "TimestampMonotonic", "PID", "Current"];
+/// How properties by chance end: `StateChangeTimestamp`, `StateChangeTimestampMonotonic`, `MainPID`, `MemoryCurrent`,
+/// `MemoryPeak`, `MemoryAvailable`.
+const ENDINGS: [&str; 6] = ["Timestamp", "TimestampMonotonic", "PID", "Current", "Peak", "Available"];
 
 /// Lists of units and of networks, which systemd prints in the order of a hash table.
 const SETS: [&str; 11] = [
