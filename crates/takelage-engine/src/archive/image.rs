@@ -1,6 +1,7 @@
 //! An image that was read from somewhere and is ready to be loaded.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
@@ -11,7 +12,9 @@ use tempfile::TempDir;
 use super::{
     ArchiveError,
     contents::{self, Contents, Span},
-    docker, oci, rootfs, write,
+    docker, oci, rootfs,
+    strip::{self, Stripped},
+    write,
 };
 use crate::{History, ImageConfig, ImageFile, ImageId, Reference};
 
@@ -35,7 +38,7 @@ pub struct ImageArchive {
     parts: Parts,
     /// The name that the engine gives it in the same instant.
     name: Option<Reference>,
-    _scratch: Option<TempDir>,
+    scratch: Vec<TempDir>,
 }
 
 /// The parts of an image.
@@ -81,7 +84,7 @@ impl ImageArchive {
             ArchiveKind::Oci => oci::read(&Contents::open(&file.path, &scratch)?, &scratch)?,
             ArchiveKind::Rootfs => rootfs::read(&file.path, &scratch)?,
         };
-        Ok(Self { parts, name: None, _scratch: Some(scratch) })
+        Ok(Self { parts, name: None, scratch: vec![scratch] })
     }
 
     /// Makes an image of layers, lowest first: tar files, which stay where they are (compressed ones are unpacked to a
@@ -92,13 +95,13 @@ impl ImageArchive {
         let place = layers.first().map_or(scratch, PathBuf::as_path);
         let scratch = directory(place, scratch)?;
         let layers = layers.iter().map(|file| rootfs::layer(file, &scratch)).collect::<Result<_, _>>()?;
-        Ok(Self { parts: Parts::new(config.clone(), layers), name: None, _scratch: Some(scratch) })
+        Ok(Self { parts: Parts::new(config.clone(), layers), name: None, scratch: vec![scratch] })
     }
 
     /// Takes a configuration whose layers are all in the engine's store already.
     pub(crate) fn of_stored_layers(config: &ImageConfig) -> Self {
         let parts = Parts { json: config.to_json(), config: config.clone(), layers: Vec::new() };
-        Self { parts, name: None, _scratch: None }
+        Self { parts, name: None, scratch: Vec::new() }
     }
 
     /// Has the engine give the image this name in the same instant, taking it away from the image that had it.
@@ -112,6 +115,28 @@ impl ImageArchive {
         self.parts.json = config.to_json();
         self.parts.config = config.clone();
         self
+    }
+
+    /// Leaves what `names` says out of the topmost layer, unless something would be lost with it: a file with content,
+    /// or a directory that holds something else. A layer of which nothing is left goes as well.
+    pub(crate) fn without(mut self, names: &BTreeSet<String>, scratch: &Path) -> Result<Self, ArchiveError> {
+        let Some(top) = self.parts.layers.last() else { return Ok(self) };
+        let scratch = directory(&top.place.file, scratch)?;
+        let stripped = strip::strip(&top.place, names, &scratch)
+            .map_err(|source| contents::stored(&top.place.file, source))?;
+        match stripped {
+            Stripped::Whole => return Ok(self),
+            Stripped::Nothing => drop(self.parts.layers.pop()),
+            Stripped::Rest(file) => {
+                let layer = rootfs::layer(&file, &scratch)?;
+                self.parts.layers.pop();
+                self.parts.layers.push(layer);
+            }
+        }
+        self.parts.config.layers = self.parts.layers.iter().map(|layer| layer.digest).collect();
+        self.parts.json = self.parts.config.to_json();
+        self.scratch.push(scratch);
+        Ok(self)
     }
 
     /// Returns the image's id: the digest of its configuration.

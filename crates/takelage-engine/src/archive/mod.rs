@@ -10,6 +10,7 @@ mod error;
 mod image;
 mod oci;
 mod rootfs;
+mod strip;
 mod write;
 
 pub use error::ArchiveError;

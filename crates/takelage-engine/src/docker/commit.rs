@@ -9,14 +9,27 @@
 //! 3. load it as a docker-archive, which names it as well. Docker does not read the files of layers that it has, so there are none in the
 //!    archive. Where the engine insists (containerd's image store, Podman), the image is saved and loaded
 //!    again with its files under the new configuration;
+//!    An image whose container has mount points that it was not made with goes the same way, without them;
 //! 4. remove the image without a name. Layers are counted, so what the new image needs stays.
 
-use bollard::{models::ContainerConfig, query_parameters::CommitContainerOptionsBuilder};
+use std::collections::BTreeSet;
+
+use bollard::{
+    models::{ChangeType, ContainerConfig},
+    query_parameters::CommitContainerOptionsBuilder,
+};
+use takelage_model::Digest;
 
 use super::container::DockerContainer;
 use crate::{
     ArchiveKind, EngineError, ImageArchive, ImageConfig, ImageFile, ImageRecord, Operation, Reference,
 };
+
+/// Where systemd wants something mounted, and every image has a directory.
+const EVERYWHERE: [&str; 3] = ["run", "tmp", "sys/fs/cgroup"];
+
+/// What Podman puts into a container's own layer.
+const RUNTIME: [&str; 5] = ["etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab", "run/.containerenv"];
 
 impl DockerContainer {
     /// Makes an image of the container's file system and `config`, whose layers are filled in.
@@ -32,7 +45,10 @@ impl DockerContainer {
         let options = CommitContainerOptionsBuilder::new().container(&self.id.0).pause(true).build();
         let committed = daemon.api.commit_container(options, ContainerConfig::default()).await;
         let temporary = committed.map_err(|error| self.failure(Operation::Commit, error))?.id;
-        let made = self.rewrite(&temporary, config, name).await;
+        let made = match self.mount_points().await {
+            Ok(points) => self.rewrite(&temporary, config, name, points).await,
+            Err(error) => Err(error),
+        };
         let removed = daemon.remove_image(&temporary).await;
         let made = made?;
         removed?;
@@ -45,33 +61,32 @@ impl DockerContainer {
         temporary: &str,
         config: &ImageConfig,
         name: Option<&Reference>,
+        mount_points: BTreeSet<String>,
     ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
-        let mut config = config.clone();
-        config.layers = daemon.present(Operation::Commit, temporary).await?.config.layers;
-        let layered = config.history.iter().filter(|entry| !entry.empty_layer).count();
-        if let Some(last) = config.history.last_mut()
-            && !last.empty_layer
-            && layered > config.layers.len()
-        {
-            last.empty_layer = true;
+        if !mount_points.is_empty() {
+            return self.reload(temporary, config, name, mount_points).await;
         }
+        let layers = daemon.present(Operation::Commit, temporary).await?.config.layers;
+        let config = with_layers(config, layers);
         match daemon.load(ImageArchive::of_stored_layers(&config).named(name)).await {
             // The engine wants the layers' files.
             Err(EngineError::Refused { message, .. }) => {
                 tracing::debug!(container = self.name, message, "committing with the files of all layers");
-                self.reload(temporary, &config, name).await
+                self.reload(temporary, &config, name, mount_points).await
             }
             result => result.map_err(|error| self.while_committing(error)),
         }
     }
 
-    /// Saves `temporary` and loads its files again under `config`, which has the same layers.
+    /// Saves `temporary` and loads its files again under `config`, without what is there only because something was
+    /// mounted.
     async fn reload(
         &self,
         temporary: &str,
         config: &ImageConfig,
         name: Option<&Reference>,
+        mut mount_points: BTreeSet<String>,
     ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let failed = |source| EngineError::Broken {
@@ -85,11 +100,43 @@ impl DockerContainer {
         let path = directory.path().join("image.tar");
         let stream = daemon.api.export_image(temporary);
         daemon.download(Operation::Commit, &self.name, stream, &path).await?;
-        let open = move || ImageArchive::open(&ImageFile { kind: ArchiveKind::Docker, path }, &scratch);
+        mount_points.extend(RUNTIME.map(str::to_owned));
+        let open = move || {
+            let file = ImageFile { kind: ArchiveKind::Docker, path };
+            ImageArchive::open(&file, &scratch)?.without(&mount_points, &scratch)
+        };
         let opened = tokio::task::spawn_blocking(open).await;
         let archive = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        let archive = archive.with_config(config).named(name);
+        let config = with_layers(config, archive.config().layers.clone());
+        let archive = archive.with_config(&config).named(name);
         daemon.load(archive).await.map_err(|error| self.while_committing(error))
+    }
+
+    /// Returns the paths, without the leading slash, at which the container has a directory or an empty file only
+    /// because something is mounted there.
+    async fn mount_points(&self) -> Result<BTreeSet<String>, EngineError> {
+        let api = &self.daemon.api;
+        let failed = |error| self.failure(Operation::Commit, error);
+        let inspect = api.inspect_container(&self.id.0, None).await.map_err(failed)?;
+        let volumes = inspect.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.destination);
+        let tmpfs = inspect.host_config.and_then(|host| host.tmpfs).unwrap_or_default();
+        let targets: Vec<String> = volumes
+            .chain(tmpfs.into_keys())
+            .map(|target| target.trim_matches('/').to_owned())
+            .filter(|target| !EVERYWHERE.contains(&target.as_str()))
+            .collect();
+        if targets.is_empty() {
+            // Looking for changes takes the daemon some time.
+            return Ok(BTreeSet::new());
+        }
+        let changes = api.container_changes(&self.id.0).await.map_err(failed)?.unwrap_or_default();
+        let leads_to_one = |path: &str| {
+            let below = format!("{path}/");
+            targets.iter().any(|target| target == path || target.starts_with(&below))
+        };
+        let added = changes.into_iter().filter(|change| change.kind == ChangeType::_1);
+        let paths = added.map(|change| change.path.trim_matches('/').to_owned());
+        Ok(paths.filter(|path| leads_to_one(path)).collect())
     }
 
     /// Names the container in an error about an image that has no name.
@@ -106,8 +153,23 @@ impl DockerContainer {
     }
 }
 
+/// Returns `config` with these layers. Where the last entry of its history stands for none of them, it says so.
+fn with_layers(config: &ImageConfig, layers: Vec<Digest>) -> ImageConfig {
+    let mut config = ImageConfig { layers, ..config.clone() };
+    let layered = config.history.iter().filter(|entry| !entry.empty_layer).count();
+    if let Some(last) = config.history.last_mut()
+        && !last.empty_layer
+        && layered > config.layers.len()
+    {
+        last.empty_layer = true;
+    }
+    config
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use takelage_testkit::skip;
 
     use crate::{
@@ -139,7 +201,7 @@ mod tests {
             empty_layer: true,
             ..History::default()
         });
-        let made = container.reload(&base.id.to_string(), &config, None).await;
+        let made = container.reload(&base.id.to_string(), &config, None, BTreeSet::new()).await;
         container.remove().await.unwrap();
         let made = made.unwrap();
         assert_eq!(made.config, config);

@@ -1,7 +1,7 @@
 //! Committing: exactly the given metadata, exactly the changes.
 
 use takelage_engine::{
-    Container, ContainerSpec, Engine, History, ImageConfig, ImageId, ImageRecord, Startup,
+    Container, ContainerSpec, Engine, History, ImageConfig, ImageId, ImageRecord, Reference, Startup, Volume,
 };
 use takelage_model::Digest;
 
@@ -98,16 +98,7 @@ pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Be
     assert_eq!(made.config.layers.len(), 2);
     check(&made, &wanted, &made.config.layers);
     bench.engine.tag(&made.id, &name.parse().unwrap()).await.unwrap();
-    let path = bench.scratch.join("committed.tar");
-    bench.engine.save(std::slice::from_ref(&name), &path).await.unwrap();
-    // The layer is one of the archive's entries, whatever its name.
-    let layer = files::read(fs_err::File::open(&path).unwrap())
-        .into_values()
-        .find(|entry| Digest::of(&entry.6) == made.config.layers[1])
-        .expect("the saved image has its layer");
-    let mut names: Vec<_> = files::read(layer.6.as_slice()).into_keys().collect();
-    names.retain(|name| !matches!(name.as_str(), "etc" | "srv" | "."));
-    assert_eq!(names, ["etc/.wh.group", "root", "srv/new"]);
+    assert_eq!(top_layer(&bench, &made, &name).await, ["etc/.wh.group", "root", "srv/new"]);
     // And a container of it has the same files.
     bench
         .with(&spec(made.id), async |container| {
@@ -119,6 +110,60 @@ pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Be
         })
         .await;
     bench.engine.remove_image(&name).await.unwrap();
+}
+
+/// Returns what the topmost layer of the image `name` has, without directories that hold some of it.
+async fn top_layer<E: Engine>(bench: &Bench<E>, made: &ImageRecord, name: &str) -> Vec<String> {
+    let path = bench.scratch.join("committed.tar");
+    bench.engine.save(&[name.to_owned()], &path).await.unwrap();
+    // The layer is one of the archive's entries, whatever its name.
+    let layer = files::read(fs_err::File::open(&path).unwrap())
+        .into_values()
+        .find(|entry| Digest::of(&entry.6) == *made.config.layers.last().unwrap())
+        .expect("the saved image has its layer");
+    let mut names: Vec<_> = files::read(layer.6.as_slice()).into_keys().collect();
+    names.retain(|name| !matches!(name.as_str(), "etc" | "run" | "srv" | "."));
+    names
+}
+
+pub(crate) async fn mount_points_stay_with_the_container<E: Engine>(bench: Bench<E>) {
+    let shared = bench.scratch.join("shared");
+    fs_err::create_dir_all(&shared).unwrap();
+    fs_err::write(shared.join("note"), "from the host").unwrap();
+    let volume = |source: &std::path::Path, target: &str| Volume {
+        source: source.to_string_lossy().into_owned(),
+        target: target.to_owned(),
+        read_only: true,
+    };
+    let mut spec = bench.spec();
+    spec.tmpfs.insert("/volatile".to_owned(), String::new());
+    spec.volumes = vec![volume(&shared, "/srv/deep/er"), volume(&shared.join("note"), "/opt/note")];
+    let mut wanted = wanted(&bench, |config| config.cmd = None);
+    let name: Reference = format!("takelage-enginetest/mounts:{}", std::process::id()).parse().unwrap();
+    bench
+        .with(&spec, async |container| {
+            assert_eq!(
+                say(&container, "cat /srv/deep/er/note /opt/note").await,
+                "from the hostfrom the host"
+            );
+            say(&container, "echo new > /srv/new; mkdir /srv/mine").await;
+            let made = container.commit(&wanted, Some(&name)).await.unwrap();
+            check(&made, &wanted, &made.config.layers);
+            assert_eq!(top_layer(&bench, &made, name.as_str()).await, ["srv/mine", "srv/new"]);
+            bench.engine.remove_image(name.as_str()).await.unwrap();
+        })
+        .await;
+    // Where nothing else changed there is no layer.
+    let spec = ContainerSpec { volumes: vec![volume(&shared, "/opt/note")], ..bench.spec() };
+    bench
+        .with(&spec, async |container| {
+            let made = container.commit(&wanted, None).await.unwrap();
+            assert_eq!(made.config.layers, bench.image.config.layers);
+            wanted.history.last_mut().unwrap().empty_layer = true;
+            check(&made, &wanted, &bench.image.config.layers);
+            bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+        })
+        .await;
 }
 
 pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: Bench<E>) {

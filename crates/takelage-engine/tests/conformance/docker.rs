@@ -85,6 +85,7 @@ tests! {
     docker_commit = commit:
         the_image_has_the_given_metadata_and_no_other
         the_layer_has_the_changes_and_no_others
+        mount_points_stay_with_the_container
         a_container_without_changes_is_committed
         nothing_else_stays_in_the_store;
     docker_systemd = systemd:
