@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bollard::{
     container::LogOutput,
+    errors::Error,
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder},
 };
 use bytes::Bytes;
@@ -48,6 +49,10 @@ impl Container for DockerContainer {
         let inspect = match self.daemon.api.inspect_container(&self.id.0, None).await {
             Ok(inspect) => inspect,
             Err(error) if status(&error) == Some(404) => return Ok(None),
+            // A word of Podman's, for a container that has just ended, which the API's own words do not have.
+            Err(Error::JsonDataError { message, .. }) if message.contains("`stopped`") => {
+                return self.ended().await.map(Some);
+            }
             Err(error) => return Err(self.failure(Operation::Inspect, error)),
         };
         let state = inspect.state.unwrap_or_default();
@@ -120,6 +125,22 @@ impl Container for DockerContainer {
 
     async fn remove(self) -> Result<(), EngineError> {
         self.daemon.remove_container(&self.id.0, &self.name).await
+    }
+}
+
+impl DockerContainer {
+    /// Returns the state of a container that has ended.
+    async fn ended(&self) -> Result<ContainerState, EngineError> {
+        let waited: Result<Vec<_>, Error> =
+            self.daemon.api.wait_container(&self.id.0, None).try_collect().await;
+        match waited {
+            Ok(waited) => {
+                let status = waited.last().map_or(0, |ended| ended.status_code);
+                Ok(ContainerState::Exited { status })
+            }
+            Err(Error::DockerContainerWaitError { code, .. }) => Ok(ContainerState::Exited { status: code }),
+            Err(error) => Err(self.failure(Operation::Inspect, error)),
+        }
     }
 }
 

@@ -40,7 +40,8 @@ impl Daemon {
             Ok(created) => created,
             Err(error) => {
                 return Err(match status(&error) {
-                    Some(409) if text(&error).contains("already in use") => {
+                    // 409 by Docker, 500 by Podman.
+                    Some(409 | 500) if text(&error).contains("already in use") => {
                         EngineError::NameTaken { name: spec.name.clone() }
                     }
                     Some(404) if text(&error).to_lowercase().contains("no such image") => {

@@ -32,8 +32,12 @@ impl Daemon {
     pub(super) fn container_failure(&self, operation: Operation, name: &str, error: Error) -> EngineError {
         match status(&error) {
             Some(404) => EngineError::NoSuchContainer { name: name.to_owned() },
-            // 409 if it is found out at once, 500 if the container ends meanwhile.
-            Some(409 | 500) if text(&error).contains("is not running") => {
+            // 409 if it is found out at once, 500 if the container ends meanwhile. The other words are Podman's.
+            Some(409 | 500)
+                if ["is not running", "container state improper"]
+                    .iter()
+                    .any(|words| text(&error).contains(words)) =>
+            {
                 EngineError::NoSuchContainer { name: name.to_owned() }
             }
             _ => self.failure(operation, name, error),
@@ -129,11 +133,35 @@ fn is_hang_up(error: &Error) -> bool {
 pub(super) fn io_cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a io::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
+        // The API client shows these as themselves, so that they are nobody's cause.
+        let shown = match error.downcast_ref::<Error>() {
+            Some(Error::IOError { err }) => Some(err),
+            _ => error.downcast_ref::<io::Error>(),
+        };
+        if let Some(error) = shown {
             // An operating system's error may be wrapped in another.
             return error.get_ref().and_then(|inner| io_cause(inner)).or(Some(error));
         }
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operating_system_s_error_is_found_wherever_it_is() {
+        let reset = || io::Error::from(io::ErrorKind::ConnectionReset);
+        for error in [Error::IOError { err: reset() }, Error::IOError { err: io::Error::other(reset()) }] {
+            assert_eq!(
+                io_cause(&error).map(io::Error::kind),
+                Some(io::ErrorKind::ConnectionReset),
+                "{error:?}"
+            );
+            assert!(is_hang_up(&error));
+        }
+        assert!(io_cause(&Error::RequestTimeoutError).is_none());
+    }
 }

@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt, sync::mpsc};
 
 use super::{
     container::DockerContainer,
-    errors::{refusal, status, text},
+    errors::{io_cause, refusal, status, text},
 };
 use crate::{Chunk, EngineError, ExecSpec, Operation, Stream};
 
@@ -58,6 +58,7 @@ impl DockerContainer {
             Ok(StartExecResults::Detached) => return self.status(&id).await,
             Err(error) => return self.not_started(error, &chunks).await,
         };
+        let has_input = spec.stdin.is_some();
         let write = async move {
             let mut input = input;
             if let Some(stdin) = spec.stdin {
@@ -72,7 +73,12 @@ impl DockerContainer {
             let mut output = output;
             let (mut begun, mut refused) = (false, None);
             while let Some(piece) = output.next().await {
-                let (stream, bytes) = match piece.map_err(|error| self.failure(Operation::Exec, error))? {
+                let piece = match piece {
+                    // Podman hangs up on input that a command did not read. What it wrote has all come before.
+                    Err(error) if has_input && is_reset(&error) => break,
+                    piece => piece.map_err(|error| self.failure(Operation::Exec, error))?,
+                };
+                let (stream, bytes) = match piece {
                     LogOutput::StdOut { message } | LogOutput::StdIn { message } => (Stream::Stdout, message),
                     // Outside of both streams the daemon writes only why it could not start the program.
                     LogOutput::StdErr { message } | LogOutput::Console { message } => {
@@ -142,6 +148,10 @@ impl DockerContainer {
         }
         Ok(could_not_start(chunks, Bytes::from(message)).await)
     }
+}
+
+fn is_reset(error: &bollard::errors::Error) -> bool {
+    io_cause(error).is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
 }
 
 /// Whether the daemon's words have these among them.

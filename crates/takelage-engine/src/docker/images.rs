@@ -126,6 +126,11 @@ impl Daemon {
         let id = inspect.id.clone().unwrap_or_default();
         let history = match self.api.image_history(&id).await {
             Ok(history) => history,
+            // Podman 4 stumbles over entries without a date.
+            Err(error) if status(&error) == Some(500) => {
+                tracing::debug!(%error, name, "the image goes without its history");
+                Vec::new()
+            }
             // Removed in between.
             Err(error) if status(&error) == Some(404) => return Ok(None),
             Err(error) => return Err(failed(error)),

@@ -49,7 +49,8 @@ pub(super) fn image(inspect: ImageInspect, history: Vec<ImageHistoryResponseItem
         onbuild: execution.on_build.unwrap_or_default(),
     };
     let named = |names: Option<Vec<String>>| -> Vec<String> {
-        names.unwrap_or_default().into_iter().filter(|name| !name.starts_with("<none>")).collect()
+        let names = names.unwrap_or_default().into_iter();
+        names.filter(|name| !name.starts_with("<none>")).map(familiar).collect()
     };
     Some(ImageRecord {
         id: ImageId(id),
@@ -108,6 +109,12 @@ fn history(items: Vec<ImageHistoryResponseItem>, layers: usize) -> Vec<History> 
     items.into_iter().zip(layered).rev().map(entry).collect()
 }
 
+/// Returns a name as Docker writes it: Podman writes Docker's own registry before it.
+fn familiar(name: String) -> String {
+    let Some(name) = name.strip_prefix("docker.io/") else { return name };
+    name.strip_prefix("library/").unwrap_or(name).to_owned()
+}
+
 fn healthcheck(check: HealthConfig) -> Option<Healthcheck> {
     let test = check.test.filter(|test| !test.is_empty())?;
     let duration = |nanos: Option<i64>| {
@@ -140,6 +147,18 @@ mod tests {
 
     fn item(created_by: &str, size: i64) -> ImageHistoryResponseItem {
         ImageHistoryResponseItem { created_by: created_by.to_owned(), size, ..Default::default() }
+    }
+
+    #[test]
+    fn names_are_docker_s_own() {
+        for (podman, docker) in [
+            ("docker.io/library/debian:bookworm", "debian:bookworm"),
+            ("docker.io/takelage/takelbase:1", "takelage/takelbase:1"),
+            ("localhost/takelbase:1", "localhost/takelbase:1"),
+            ("debian:bookworm", "debian:bookworm"),
+        ] {
+            assert_eq!(familiar(podman.to_owned()), docker);
+        }
     }
 
     #[test]
