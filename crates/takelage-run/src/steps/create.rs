@@ -86,25 +86,6 @@ impl<E: Engine> Session<E> {
         .await
     }
 
-    /// Whether a kept container is what [`create`](Self::create) would make of `from` today. If not, says why.
-    pub(crate) fn fits(
-        &self,
-        image: &Image,
-        from: &ImageRecord,
-        record: &ContainerRecord,
-    ) -> Result<(), &'static str> {
-        let startup = startup(image, from, Purpose::Develop);
-        let settings = settings(&spec(image, record.name.clone(), from, startup));
-        let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
-        if !has(label::BASE, &from.id.to_string()) {
-            return Err("was made of another base image");
-        }
-        if !has(label::SETTINGS, &settings) {
-            return Err("was made with other settings below `container:`");
-        }
-        Ok(())
-    }
-
     /// Removes what the engine made of `spec` although nobody waited for it any more.
     async fn remove_half_created(&self, spec: &ContainerSpec) -> Result<(), StepError> {
         let found = self.engine.containers(&spec.labels).await?;
@@ -171,6 +152,20 @@ fn startup(image: &Image, from: &ImageRecord, purpose: Purpose) -> Startup {
 fn is_systemd(command: &[String]) -> bool {
     let program = command.first().map(|program| program.rsplit('/').next().unwrap_or_default());
     matches!(program, Some("systemd" | "init"))
+}
+
+/// Whether a kept container is what [`Session::create`] would make of `from` today. If not, says why.
+pub(crate) fn fits(image: &Image, from: &ImageRecord, record: &ContainerRecord) -> Result<(), &'static str> {
+    let startup = startup(image, from, Purpose::Develop);
+    let settings = settings(&spec(image, record.name.clone(), from, startup));
+    let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
+    if !has(label::BASE, &from.id.to_string()) {
+        return Err("was made of another base image");
+    }
+    if !has(label::SETTINGS, &settings) {
+        return Err("was made with other settings below `container:`");
+    }
+    Ok(())
 }
 
 /// A produced image whose command ends is the user's problem, not the engine's.

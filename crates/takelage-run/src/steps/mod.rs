@@ -12,5 +12,5 @@ mod verify;
 
 pub(crate) use commit::CommitPlan;
 pub(crate) use converge::ConvergeOptions;
-pub(crate) use create::{Purpose, own_name};
+pub(crate) use create::{Purpose, fits, own_name};
 pub(crate) use destroy::{containers, is};

@@ -10,7 +10,7 @@ use takelage_model::{
 use super::{Verdict, produce::Remake};
 use crate::{
     Session, StepError,
-    steps::{ConvergeOptions, Purpose},
+    steps::{ConvergeOptions, Purpose, fits},
 };
 
 /// What is done to the container that `develop` keeps.
@@ -151,7 +151,7 @@ impl<E: Engine> Session<E> {
     ) -> Result<E::Container, StepError> {
         let origin = self.origin(image, base).await?;
         if let Some(record) = self.kept(&image.name).await? {
-            let Err(reason) = self.fits(image, &origin, &record) else {
+            let Err(reason) = fits(image, &origin, &record) else {
                 return self
                     .step(&image.name, Op::Create, None, async |_| {
                         let container = self.existing(&image.name).await?;
