@@ -105,7 +105,8 @@ impl<E: Engine> Session<E> {
         config.labels.extend(self.run_labels(&image.name, Purpose::Bootstrap));
         let from = scratch.clone();
         let archive = blocking(move || ImageArchive::of_layers(&config, &[unpacked], &from)).await??;
-        let image_record = self.interruptible(self.engine.load(archive)).await?;
+        // Not interruptible: the engine would go on, and nobody would remove what comes of it.
+        let image_record = self.engine.load(archive).await?;
         let spec = ContainerSpec {
             labels: self.labels(&image.name, Purpose::Bootstrap, &image_record),
             startup: Startup::Wait,

@@ -105,3 +105,24 @@ fn docker_another_base_makes_another_container() {
     assert_eq!(docker(&["exec", &harbour.kept(), "sh", "-c", "echo $TIDE"]), "high");
     harbour.assert_nothing_remains_but(&[harbour.kept()]);
 }
+
+#[test]
+fn docker_other_settings_make_another_container() {
+    need_everything!();
+    let file = |tide: &str| {
+        format!(
+            "name: e2e-settings\nimages: {{app: {{from: '{BASE}', playbook: app.yml, container: {{env: {{TIDE: {tide}}}}}}}}}\n"
+        )
+    };
+    let harbour = Harbour::with_file("e2e-settings", &file("low"));
+    harbour.succeed(&["create"]);
+    assert_eq!(named(&steps(&harbour.succeed(&["create"]))), ["resolve done", "create cached"]);
+    harbour.write("takelage.yml", &file("high"));
+    let run = harbour.succeed(&["create"]);
+    assert!(
+        run.stderr.contains("was made with other settings below `container:`, so it is made again"),
+        "{run}"
+    );
+    assert_eq!(docker(&["exec", &harbour.kept(), "sh", "-c", "echo $TIDE"]), "high");
+    harbour.assert_nothing_remains_but(&[harbour.kept()]);
+}

@@ -96,6 +96,12 @@ impl Harbour {
         lines(&["ps", "--all", "--filter", &filter, "--format", "{{.Names}}"])
     }
 
+    /// Returns the images that have the project's label: those that a run makes on its way, and removes.
+    pub(crate) fn interim_images(&self) -> Vec<String> {
+        let label = format!("label={}={}", label::PROJECT, self.id());
+        lines(&["images", "--quiet", "--filter", &label])
+    }
+
     /// Returns the name of the container that `develop` keeps.
     pub(crate) fn kept(&self) -> String {
         format!("takelage-{}-app", self.id())
@@ -160,8 +166,7 @@ impl Drop for Harbour {
         ];
         let images = std::panic::catch_unwind(|| lines(&list)).unwrap_or_default();
         // A commit that was aborted leaves an image without a name.
-        let label = format!("label={}={}", label::PROJECT, self.id());
-        let interim = std::panic::catch_unwind(|| lines(&["images", "--quiet", "--filter", &label]));
+        let interim = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.interim_images()));
         let interim = interim.unwrap_or_default();
         for image in images.iter().chain(&interim).chain(self.others.borrow().iter()) {
             can(&["rmi", "--force", image]);

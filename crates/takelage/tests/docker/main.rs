@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its own work fails")]
 
+mod chain;
 mod checks;
 mod daemon;
 mod develop;

@@ -10,8 +10,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use crate::running::PATIENCE;
 
 /// What happens to the first request that matches, and from then on.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,15 @@ impl Proxy {
             }
         });
         Self { endpoint: format!("unix://{}", socket.display()), state }
+    }
+
+    /// Waits until the disturbance happened.
+    pub(crate) fn wait(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.happened() {
+            assert!(Instant::now() < deadline, "nobody asked the daemon for {}", self.state.path);
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Whether the disturbance happened.

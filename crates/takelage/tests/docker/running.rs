@@ -8,10 +8,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::Running;
+use crate::{
+    harbour::Harbour,
+    support::{Finished, Running},
+};
 
 /// How long anything may take that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Returns the events of a log so far. A line that is not yet written to its end is left out.
 pub(crate) fn events(log: &Path) -> Vec<Value> {
@@ -50,5 +53,17 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Interrupts the run, and checks that it ends soon, and that everything is gone but `kept`.
+    pub(crate) fn interrupt(self, harbour: &Harbour, kept: &[String]) -> Finished {
+        self.signal(Signal::INT);
+        let asked = Instant::now();
+        let run = self.finish();
+        assert_eq!(run.status, Some(130), "{run}");
+        assert!(asked.elapsed() < Duration::from_secs(30), "took {:?}: {run}", asked.elapsed());
+        assert_eq!(run.events.last().unwrap()["exit"], "interrupted");
+        harbour.assert_nothing_remains_but(kept);
+        run
     }
 }
