@@ -11,6 +11,11 @@ pub mod docker;
 mod error;
 mod exec;
 mod image;
+#[cfg_attr(
+    not(any(test, feature = "fuzzing")),
+    expect(dead_code, unused_imports, reason = "the engine that works on layers comes in its own commits")
+)]
+mod layer;
 
 pub use archive::{ArchiveError, ArchiveKind, ImageArchive};
 pub use container::{ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Volume};
