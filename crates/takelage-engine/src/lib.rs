@@ -10,9 +10,12 @@ mod contract;
 pub mod docker;
 mod error;
 mod exec;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 #[cfg_attr(
-    not(any(test, feature = "fuzzing")),
+    not(test),
     expect(dead_code, unused_imports, reason = "the engine that works on layers comes in its own commits")
 )]
 mod layer;
