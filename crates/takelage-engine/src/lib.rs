@@ -7,6 +7,7 @@
 mod archive;
 mod container;
 mod contract;
+mod credentials;
 pub mod docker;
 mod error;
 mod exec;
@@ -15,6 +16,7 @@ mod image;
 pub use archive::{ArchiveError, ArchiveKind, ImageArchive};
 pub use container::{ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Volume};
 pub use contract::{Container, Engine, Progress};
+pub use credentials::CredentialsError;
 pub use error::{EngineError, Operation};
 pub use exec::{Chunk, ExecOutput, ExecSpec, Interaction, Stream};
 pub use image::{
