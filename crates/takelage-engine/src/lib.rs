@@ -9,9 +9,12 @@ mod container;
 mod contract;
 mod credentials;
 pub mod docker;
+mod embedded;
 mod error;
 mod exec;
 mod image;
+#[expect(dead_code, unused_imports, reason = "registries are the ones who read most of it, and come next")]
+mod manifest;
 
 pub use archive::{ArchiveError, ArchiveKind, ImageArchive};
 pub use container::{ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Volume};
@@ -23,3 +26,7 @@ pub use image::{
     ConfigError, ConfigPatch, DEFAULT_PATH, Healthcheck, History, ImageConfig, ImageFile, ImageId,
     ImageRecord, Reference, ReferenceError,
 };
+pub(crate) use manifest::ManifestError;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use manifest::fuzz as fuzz_manifest;

@@ -12,5 +12,6 @@ mod oci;
 mod rootfs;
 mod write;
 
+pub(crate) use compression::Compression;
 pub use error::ArchiveError;
 pub use image::{ArchiveKind, ImageArchive};
