@@ -47,7 +47,8 @@ mod usage;
 
 pub(crate) use add::LayerBlob;
 pub(crate) use error::StoreError;
-pub(crate) use fetch::Fetch;
+pub(crate) use fetch::{Fetch, Partial};
+pub(crate) use image::Pulled;
 pub(crate) use lease::Lease;
 pub(crate) use open::Store;
 pub(crate) use unpack::{Unpack, Unpacked};
