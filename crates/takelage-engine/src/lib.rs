@@ -4,6 +4,7 @@
 //! Nothing here knows of projects, plans or Ansible. Nothing here prints or reads the environment: what an
 //! engine needs from there (socket, credentials) comes in as settings.
 
+pub mod agent;
 mod archive;
 mod container;
 mod contract;
