@@ -27,11 +27,14 @@ const ALLOWED: &[&str] = &[
     "bzip2-1.0.6",
 ];
 
+/// Packages whose manifest names a file instead of an expression, and what that file is.
+const READ: &[(&str, &str)] = &[("rust-criu", "MIT")];
+
 /// Exceptions only add permissions; these are the ones in use.
 const EXCEPTIONS: &[&str] = &["LLVM-exception"];
 
 /// As many packages may stand in `Cargo.lock`. Every one is code that somebody has to trust and to build.
-const MOST_PACKAGES: usize = 450;
+const MOST_PACKAGES: usize = 510;
 
 /// Checks every package that `Cargo.lock` names.
 pub(crate) fn check() -> Result<Vec<Finding>, Broken> {
@@ -50,7 +53,8 @@ pub(crate) fn check() -> Result<Vec<Finding>, Broken> {
 }
 
 fn unlicensed(package: &Package) -> Option<Finding> {
-    let reason = refusal(package.license.as_deref())?;
+    let read = READ.iter().find(|(name, _)| *name == package.name.as_str()).map(|(_, license)| *license);
+    let reason = refusal(package.license.as_deref().or(read))?;
     Some(format!("{} {}: {reason}", package.name, package.version))
 }
 

@@ -57,6 +57,10 @@ pub struct ContainerSpec {
     pub devices: Vec<String>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
+    /// The most processes and threads that may be in it at once.
+    pub processes: Option<u32>,
+    /// Limits of each process.
+    pub ulimits: Vec<Ulimit>,
 }
 
 impl ContainerSpec {
@@ -82,6 +86,8 @@ impl ContainerSpec {
             sysctls: IndexMap::new(),
             devices: Vec::new(),
             shm_size: None,
+            processes: None,
+            ulimits: Vec::new(),
         }
     }
 }
@@ -97,6 +103,17 @@ pub enum Startup {
     Command(Vec<String>),
     /// systemd: the given command, with all it needs to boot short of `--privileged`.
     Systemd(Vec<String>),
+}
+
+/// A limit of each process of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    /// The limit's name in lower case and without `RLIMIT_`, such as `nofile`.
+    pub name: String,
+    /// What holds until the process raises it. None: no limit.
+    pub soft: Option<u64>,
+    /// How far the process may raise it. None: no limit.
+    pub hard: Option<u64>,
 }
 
 /// A directory or volume that the container sees.

@@ -13,6 +13,13 @@ use crate::{
 /// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
 pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
+/// What an engine can do beyond what all can. What it cannot, it refuses with a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Containers have addresses of their own, so their ports can be published on the host.
+    pub published_ports: bool,
+}
+
 /// Images and containers. Cheap to clone; clones share one connection pool.
 ///
 /// Every error names the operation and the object (see [`EngineError`]). Dropping a future cancels what it
@@ -20,6 +27,9 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 pub trait Engine: Clone + Send + Sync + 'static {
     /// The engine's containers.
     type Container: Container;
+
+    /// Says what this engine can do beyond what all can.
+    fn capabilities(&self) -> Capabilities;
 
     /// Says which engine this is, with its version, such as `docker 20.10.24`. Fails if none answers.
     fn describe(&self) -> impl Future<Output = Result<String, EngineError>> + Send;

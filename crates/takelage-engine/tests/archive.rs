@@ -118,6 +118,29 @@ fn layers_behind_links_are_found_and_circles_are_not_followed() {
     assert!(matches!(sample.docker(&one(), out), Err(ArchiveError::Damaged { .. })));
 }
 
+#[test]
+fn a_root_file_system_may_be_a_directory() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let sample = Sample::new();
+    let root = sample.directory.path().join("root");
+    fs_err::create_dir_all(root.join("etc")).unwrap();
+    let strange = std::ffi::OsStr::from_bytes(b"new\nline and \xff");
+    fs_err::write(root.join(strange), "1").unwrap();
+    fs_err::hard_link(root.join(strange), root.join("etc/link")).unwrap();
+    rustix::fs::setxattr(root.join("etc"), "user.a", b"\n\n", rustix::fs::XattrFlags::empty()).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+    let id = || open(ArchiveKind::Rootfs, &root, &sample.scratch()).unwrap().id();
+    let first = id();
+    assert_eq!(id(), first);
+    rustix::fs::setxattr(root.join("etc"), "user.a", b"\n", rustix::fs::XattrFlags::empty()).unwrap();
+    assert_ne!(id(), first);
+    fs_err::remove_dir_all(&root).unwrap();
+    fs_err::create_dir(&root).unwrap();
+    let empty = open(ArchiveKind::Rootfs, &root, &sample.scratch()).unwrap_err();
+    assert!(empty.to_string().contains("it has no entries"), "{empty}");
+}
+
 /// What the message says, the manifest, and the files beside it.
 type Case<'a> = (&'a str, serde_json::Value, Vec<(&'a str, &'a [u8])>);
 

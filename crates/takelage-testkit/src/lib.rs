@@ -15,5 +15,6 @@
 //! ```
 
 mod skip;
+pub mod tree;
 
 pub use skip::{STRICT, skipped};

@@ -9,8 +9,8 @@ use std::{
 const MAGIC: usize = 6;
 
 /// How a stream is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compression {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Compression {
     /// Not at all.
     Plain,
     Gzip,
@@ -22,7 +22,7 @@ pub(super) enum Compression {
 
 impl Compression {
     /// Tells from the start of a stream how it is compressed.
-    pub(super) fn of(start: &[u8]) -> Self {
+    pub(crate) fn of(start: &[u8]) -> Self {
         match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
@@ -33,7 +33,7 @@ impl Compression {
     }
 
     /// Tells how the part of `file` from `offset` on is compressed.
-    pub(super) fn sniff(file: &mut File, offset: u64) -> io::Result<Self> {
+    pub(crate) fn sniff(file: &mut File, offset: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(offset))?;
         let mut start = Vec::with_capacity(MAGIC);
         file.take(MAGIC as u64).read_to_end(&mut start)?;
@@ -41,7 +41,7 @@ impl Compression {
     }
 
     /// Returns a reader of what `compressed` unpacks to.
-    pub(super) fn reader<'a, R: Read + 'a>(self, compressed: R) -> io::Result<Box<dyn Read + 'a>> {
+    pub(crate) fn reader<'a, R: Read + 'a>(self, compressed: R) -> io::Result<Box<dyn Read + 'a>> {
         Ok(match self {
             Self::Plain => Box::new(compressed),
             Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(compressed)),

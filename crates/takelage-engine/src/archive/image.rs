@@ -10,7 +10,7 @@ use takelage_model::Digest;
 use tempfile::TempDir;
 
 use super::{
-    ArchiveError,
+    ArchiveError, compression,
     contents::{self, Contents, Span},
     docker, oci, rootfs,
     strip::{self, Stripped},
@@ -152,6 +152,18 @@ impl ImageArchive {
     /// Returns the image's configuration.
     pub fn config(&self) -> &ImageConfig {
         &self.parts.config
+    }
+
+    /// Returns the configuration, byte for byte.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.parts.json
+    }
+
+    /// Opens the unpacked bytes of a layer. `None`: there is no file of it, the engine must have the layer already.
+    pub(crate) fn layer(&self, digest: Digest) -> Option<io::Result<impl io::Read + use<>>> {
+        let place = &self.parts.layers.iter().find(|layer| layer.digest == digest)?.place;
+        let file = fs_err::File::open(&place.file);
+        Some(file.and_then(|file| compression::span(file.into_parts().0, place.offset, place.length)))
     }
 
     /// Writes it as a docker-archive: same image and name, same bytes.

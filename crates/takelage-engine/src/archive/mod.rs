@@ -13,5 +13,6 @@ mod rootfs;
 mod strip;
 mod write;
 
+pub(crate) use compression::Compression;
 pub use error::ArchiveError;
 pub use image::{ArchiveKind, ImageArchive};

@@ -1,78 +1,50 @@
 //! The OCI image layout: `index.json` and blobs named by their digests, as a directory or a tar file.
 
-use serde::Deserialize;
 use takelage_model::Digest;
 use tempfile::TempDir;
 
 use super::{ArchiveError, contents::Contents, image::Parts};
-use crate::ImageConfig;
+use crate::{
+    ImageConfig,
+    manifest::{DEPTH_LIMIT, Descriptor, Document, Manifest},
+};
 
-/// Indexes that point to indexes; real layouts have two.
-const DEPTH_LIMIT: usize = 4;
-
-/// An index or a manifest: both are told apart by what they have, since media types may be left out.
-#[derive(Deserialize)]
-struct Document {
-    #[serde(default)]
-    manifests: Option<Vec<Descriptor>>,
-    #[serde(default)]
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Option<Vec<Descriptor>>,
-}
-
-#[derive(Deserialize, Clone)]
-struct Descriptor {
-    digest: Digest,
-    #[serde(default)]
-    size: Option<u64>,
-    #[serde(default)]
-    platform: Option<Platform>,
-}
-
-#[derive(Deserialize, Clone)]
-struct Platform {
-    os: String,
-    architecture: String,
-}
+pub(super) use crate::manifest::architecture;
 
 /// Reads the one image for linux and this machine's processor.
 pub(super) fn read(contents: &Contents, scratch: &TempDir) -> Result<Parts, ArchiveError> {
-    let mut document: Document = contents.json("index.json")?;
     let mut place = "index.json".to_owned();
+    let mut bytes = contents.bytes(&place)?;
     for _ in 0..DEPTH_LIMIT {
-        if let Some(manifests) = document.manifests {
-            let chosen = choose(contents, &manifests)?;
-            place = blob(&chosen.digest);
-            let bytes = verified(contents, &chosen)?;
-            document = serde_json::from_slice(&bytes)
-                .map_err(|error| contents.damaged(&place, &error.to_string()))?;
-            continue;
+        let document = Document::parse(&bytes, None).map_err(|error| damaged(contents, &place, &error))?;
+        match document {
+            Document::Index(manifests) => {
+                let chosen = choose(contents, &manifests)?;
+                place = blob(&chosen.digest);
+                bytes = verified(contents, &chosen)?;
+            }
+            Document::Image(manifest) => return image(contents, scratch, &place, &manifest),
         }
-        let (Some(config), Some(layers)) = (document.config, document.layers) else {
-            return Err(contents.damaged(&place, "it is neither an index nor an image manifest"));
-        };
-        return image(contents, scratch, &config, &layers);
     }
     Err(contents.damaged(&place, "its indexes are nested too deeply"))
+}
+
+fn damaged(contents: &Contents, place: &str, error: &dyn std::error::Error) -> ArchiveError {
+    contents.damaged(place, &super::image::reason(error))
 }
 
 fn image(
     contents: &Contents,
     scratch: &TempDir,
-    config: &Descriptor,
-    layers: &[Descriptor],
+    place: &str,
+    manifest: &Manifest,
 ) -> Result<Parts, ArchiveError> {
-    let json = verified(contents, config)?;
-    let place = blob(&config.digest);
+    let json = verified(contents, &manifest.config)?;
     let config = ImageConfig::from_json(&json)
-        .map_err(|error| contents.damaged(&place, &super::image::reason(&error)))?;
-    if config.layers.len() != layers.len() {
-        let reason =
-            format!("{} layers are configured, {} in the manifest", config.layers.len(), layers.len());
-        return Err(contents.damaged(&place, &reason));
-    }
-    let layers = layers
+        .map_err(|error| damaged(contents, &blob(&manifest.config.digest), &error))?;
+    manifest.check_layers(config.layers.len()).map_err(|error| damaged(contents, place, &error))?;
+    let layers = manifest
+        .layers
         .iter()
         .zip(&config.layers)
         .map(|(layer, diff)| contents.layer(&blob(&layer.digest), scratch, Some(layer.digest), *diff))
@@ -117,16 +89,4 @@ fn verified(contents: &Contents, descriptor: &Descriptor) -> Result<Vec<u8>, Arc
 
 fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
-}
-
-/// Returns this machine's processor in Go's words.
-pub(super) fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        other => other,
-    }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bollard::{
     models::{
         ContainerCreateBody, DeviceMapping, HealthConfig, HostConfig, Mount, MountType, PortBinding, PortMap,
+        ResourcesUlimits,
     },
     query_parameters::CreateContainerOptionsBuilder,
 };
@@ -75,6 +76,8 @@ impl Daemon {
             privileged: Some(spec.privileged),
             memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
             shm_size: spec.shm_size.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            pids_limit: spec.processes.map(i64::from),
+            ulimits: Some(spec.ulimits.iter().map(ulimit).collect()),
             extra_hosts: Some(spec.hosts.clone()),
             security_opt: Some(security(&spec.security).await.map_err(unsupported)?),
             sysctls: Some(spec.sysctls.clone().into_iter().collect()),
@@ -170,6 +173,12 @@ fn mount(volume: &crate::Volume) -> Mount {
         read_only: Some(volume.read_only),
         ..Mount::default()
     }
+}
+
+/// In the API, no limit is -1.
+fn ulimit(limit: &crate::Ulimit) -> ResourcesUlimits {
+    let value = |value: Option<u64>| Some(value.map_or(-1, |value| i64::try_from(value).unwrap_or(-1)));
+    ResourcesUlimits { name: Some(limit.name.clone()), soft: value(limit.soft), hard: value(limit.hard) }
 }
 
 fn device(device: &str) -> DeviceMapping {

@@ -14,6 +14,8 @@ use bollard::{
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
 
 use super::{
     connection::{Daemon, Docker},
@@ -23,12 +25,16 @@ use super::{
     transfer::{self, DownloadError},
 };
 use crate::{
-    ArchiveError, ContainerRecord, ContainerSpec, Engine, EngineError, ImageArchive, ImageId, ImageRecord,
-    Operation, Progress, Reference,
+    ArchiveError, Capabilities, ContainerRecord, ContainerSpec, Engine, EngineError, ImageArchive, ImageId,
+    ImageRecord, Operation, Progress, Reference,
 };
 
 impl Engine for Docker {
     type Container = DockerContainer;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { published_ports: true }
+    }
 
     async fn describe(&self) -> Result<String, EngineError> {
         self.daemon.describe().await
@@ -96,6 +102,14 @@ impl Engine for Docker {
 
     fn container(&self, record: &ContainerRecord) -> DockerContainer {
         DockerContainer::new(self.daemon.clone(), record.id.clone(), record.name.clone())
+    }
+}
+
+impl Docker {
+    /// Reads an image as a docker-archive.
+    pub(crate) fn export(&self, name: &str) -> impl AsyncRead + Unpin + use<> {
+        let stream = self.daemon.api.export_image(name);
+        StreamReader::new(Box::pin(stream.map_err(std::io::Error::other)))
     }
 }
 

@@ -19,4 +19,3 @@ mod transfer;
 
 pub use connection::{ConnectError, Docker, Settings};
 pub use container::DockerContainer;
-pub use credentials::CredentialsError;

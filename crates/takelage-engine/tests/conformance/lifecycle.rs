@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use takelage_engine::{
     Container, ContainerSpec, ContainerState, Engine, EngineError, ExecSpec, ImageId, Network, Startup,
-    Volume,
+    Ulimit, Volume,
 };
 use takelage_model::Digest;
 
@@ -138,6 +138,7 @@ pub(crate) async fn every_part_of_a_specification_arrives<E: Engine>(bench: Benc
         sysctls: [pair("net.ipv4.ip_forward", "1")].into(),
         devices: vec!["/dev/null:/dev/nothing:r".to_owned()],
         shm_size: Some(1 << 20),
+        ulimits: vec![Ulimit { name: "nofile".to_owned(), soft: Some(100), hard: Some(200) }],
         security: vec!["no-new-privileges".to_owned()],
         user: Some("1000:1001".to_owned()),
         ..bench.spec()
@@ -168,6 +169,7 @@ pub(crate) async fn every_part_of_a_specification_arrives<E: Engine>(bench: Benc
             assert_eq!(as_root("cat /proc/sys/net/ipv4/ip_forward").await.1, "1");
             assert_eq!(as_root("ls /sys/class/net").await.1, "lo");
             assert_eq!(as_root("cat /dev/nothing").await, (0, String::new()));
+            assert_eq!(as_root("ulimit -n; ulimit -H -n").await.1, "100\n200");
             assert_eq!(as_root("df -k /dev/shm | grep -c ' 1024 '").await.1, "1");
             assert_eq!(as_root("grep NoNewPrivs /proc/1/status | cut -f2").await.1, "1");
         })
@@ -178,6 +180,14 @@ pub(crate) async fn every_part_of_a_specification_arrives<E: Engine>(bench: Benc
         .with(&limited, async |container| {
             let output = container.run(shell("dd if=/dev/zero of=/dev/null bs=64M count=1")).await.unwrap();
             assert_ne!(output.status, 0);
+        })
+        .await;
+    let few = ContainerSpec { processes: Some(16), ..bench.spec() };
+    bench
+        .with(&few, async |container| {
+            let script = "for _ in $(seq 40); do sleep 5 & done; true";
+            let output = container.run(shell(script)).await.unwrap();
+            assert!(String::from_utf8_lossy(&output.stderr).contains("fork"), "{output:?}");
         })
         .await;
 }

@@ -4,9 +4,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod suite;
+
 mod base;
 mod commit;
 mod docker;
+mod embedded;
 mod exec;
 mod files;
 mod images;

@@ -19,8 +19,13 @@ pub(crate) async fn booting<E: Engine>(bench: &Bench<E>) -> Option<ContainerSpec
 }
 
 async fn booting_from<E: Engine>(bench: &Bench<E>, name: &str) -> Option<ContainerSpec> {
-    let Some(image) = bench.engine.image(name).await.unwrap() else {
-        skip!("there is no image {name}");
+    let image = match bench.engine.image(name).await.unwrap() {
+        Some(image) => image,
+        // Another engine of this machine may have it.
+        None => match bench.engine.pull(&name.parse().unwrap(), &|_, _| {}).await {
+            Ok(image) => image,
+            Err(error) => skip!("there is no image {name}: {error}"),
+        },
     };
     let startup = Startup::Systemd(vec!["/lib/systemd/systemd".to_owned()]);
     Some(ContainerSpec { startup, ..spec(image.id) })

@@ -1,0 +1,350 @@
+//! Creating containers.
+
+use std::{collections::HashMap, io, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+
+use fs_err as fs;
+use indexmap::IndexMap;
+use takelage_model::agent::{AgentConfig, Command, Init, Sandbox, Seccomp};
+
+use super::{
+    bundle::{self, Place},
+    cgroup,
+    container::{EmbeddedContainer, failure},
+    engine::{Embedded, Shared},
+    helper::Task,
+    monitor::Monitor,
+    mount_points,
+    overlay::{Stack, Upper},
+    record::{self, Directory, Record},
+    rootless,
+    store::{StoreError, Trees},
+};
+use crate::{
+    Container, ContainerSpec, ContainerState, DEFAULT_PATH, EngineError, ImageConfig, Operation, Startup,
+    systemd,
+};
+
+/// When to look whether the container's own command ended right away, from its start.
+const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(200)];
+/// How often to look whether a container whose agent does not answer has ended.
+const LAST_LOOKS: u32 = 20;
+/// How much of the log of a container that ended is told.
+const LOG_LINES: usize = 20;
+/// How many characters of the id are its host name where it has no other.
+const SHORT: usize = 12;
+
+impl Embedded {
+    /// Creates and starts a container, and removes it again if it does not come up.
+    pub(super) async fn create_container(
+        &self,
+        spec: &ContainerSpec,
+    ) -> Result<EmbeddedContainer, EngineError> {
+        let container = self.prepare(spec).await?;
+        match container.bring_up(spec).await {
+            Ok(()) => Ok(container),
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = container.remove().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes down what the container is.
+    async fn prepare(&self, spec: &ContainerSpec) -> Result<EmbeddedContainer, EngineError> {
+        let failed = |error: io::Error| failure(Operation::Create, &spec.name, error.into());
+        let name = spec.image.to_string();
+        let store = &self.shared.store;
+        let image =
+            store.image(&name).await.map_err(|error| error.into_engine(Operation::Create, &spec.name))?;
+        let Some(image) = image else {
+            let message = "the embedded engine does not have it".to_owned();
+            return Err(EngineError::NoSuchImage { name, message });
+        };
+        // They stay as long as the value lives; after that, the container's record keeps them.
+        let trees = store
+            .layer_trees(image.id)
+            .await
+            .map_err(|error| error.into_engine(Operation::Create, &spec.name))?;
+        let id = id().map_err(failed)?;
+        let directory = self.shared.containers.join(&id);
+        let hostname = spec.hostname.clone().unwrap_or_else(|| id[..SHORT].to_owned());
+        let place = Place {
+            id: &id,
+            directory: &directory,
+            hostname: &hostname,
+            cgroups: cgroup::host(),
+            rootless: rootless::is_needed(),
+        };
+        let _names = self.shared.lock_names().await.map_err(failed)?;
+        for other in record::all(&self.shared.containers).map_err(failed)? {
+            if other.record().map_err(failed)?.is_some_and(|record| record.name == spec.name) {
+                return Err(EngineError::NameTaken { name: spec.name.clone() });
+            }
+        }
+        fs::create_dir(&directory).map_err(failed)?;
+        // Its record comes last, so that it is there as a whole or not at all.
+        let written = match trees.pin(&directory).await {
+            Ok(()) => fill(spec, &image.config, &place, &trees),
+            Err(error) => Err(Refusal::Store(error)),
+        };
+        let record = match written {
+            Ok(record) => record,
+            Err(refusal) => {
+                let _ = fs::remove_dir_all(&directory);
+                return Err(match refusal {
+                    Refusal::Unsupported(reason) => {
+                        EngineError::Unsupported { name: spec.name.clone(), reason }
+                    }
+                    Refusal::Io(error) => failed(error),
+                    Refusal::Store(error) => error.into_engine(Operation::Create, &spec.name),
+                });
+            }
+        };
+        Ok(self.of_directory(Directory(directory), record.id, record.name))
+    }
+}
+
+/// Why a container cannot be written down.
+enum Refusal {
+    Unsupported(String),
+    Io(io::Error),
+    Store(StoreError),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Fills a container's directory.
+fn fill(
+    spec: &ContainerSpec,
+    image: &ImageConfig,
+    place: &Place<'_>,
+    trees: &Trees,
+) -> Result<Record, Refusal> {
+    let directory = place.directory;
+    fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
+    own_files(spec, place)?;
+    let bundle = bundle::bundle(spec, place).map_err(Refusal::Unsupported)?;
+    let env = environment(spec, image, place.hostname);
+    let user = spec.user.clone().or_else(|| Some(image.user.clone()).filter(|user| !user.is_empty()));
+    let workdir = if image.workdir.is_empty() { "/".to_owned() } else { image.workdir.clone() };
+    let systemd = matches!(spec.startup, Startup::Systemd(_));
+    let upper = Upper { tree: directory.join("upper"), work: directory.join("work") };
+    fs::create_dir(&upper.tree)?;
+    fs::set_permissions(&upper.tree, std::fs::Permissions::from_mode(0o755))?;
+    if let Some(highest) = trees.paths.last() {
+        // The uppermost directory decides about the root's owner, mode and times: it begins as the image has it.
+        mount_points::like(&fs::metadata(highest)?, &upper.tree)?;
+    }
+    fs::create_dir(&upper.work)?;
+    let main = command(spec, image).map(|argv| Command {
+        argv,
+        env: env.clone().into_iter().collect(),
+        cwd: Some(workdir.clone()),
+        user: user.clone(),
+        ..Command::default()
+    });
+    let record = Record {
+        id: place.id.to_owned(),
+        name: spec.name.clone(),
+        image: spec.image,
+        labels: spec.labels.clone(),
+        env,
+        user,
+        workdir,
+        stop_signal: stop_signal(spec, image),
+        monitor: Monitor {
+            id: place.id.to_owned(),
+            directory: directory.to_owned(),
+            stack: Stack { lowers: lowers(&trees.paths), upper: Some(upper) },
+            mount_points: bundle.mount_points,
+            agent: AgentConfig {
+                main,
+                init: if systemd { Init::MainAsPid1 } else { Init::Agent },
+                sandbox: Sandbox {
+                    capabilities: bundle::children(spec).map_err(Refusal::Unsupported)?,
+                    seccomp: if bundle::is_filtered(spec) { Seccomp::Docker } else { Seccomp::None },
+                    no_new_privileges: bundle::no_new_privileges(spec),
+                },
+            },
+            stdin: spec.startup == Startup::Own,
+            systemd,
+            cgroups: place.cgroups,
+        },
+    };
+    fs::write(directory.join("config.json"), bundle.config.to_string())?;
+    let temporary = directory.join("container.new");
+    fs::write(&temporary, serde_json::to_vec(&record).map_err(io::Error::from)?)?;
+    fs::rename(temporary, directory.join("container.json"))?;
+    Ok(record)
+}
+
+/// Returns trees in the order of an overlay, the highest first. One that is there twice hides its lower self.
+fn lowers(trees: &[PathBuf]) -> Vec<PathBuf> {
+    let mut lowers: Vec<PathBuf> = Vec::new();
+    for tree in trees.iter().rev() {
+        if !lowers.contains(tree) {
+            lowers.push(tree.clone());
+        }
+    }
+    lowers
+}
+
+/// Writes the files of `/etc` that belong to the container and not to its image.
+fn own_files(spec: &ContainerSpec, place: &Place<'_>) -> io::Result<()> {
+    let write = |name: &str, text: String| {
+        let path = place.directory.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
+    };
+    write("hostname", format!("{}\n", place.hostname))?;
+    // The network is the host's, so its names are too.
+    let mut hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".to_owned());
+    if !hosts.ends_with('\n') {
+        hosts.push('\n');
+    }
+    hosts = format!("{hosts}127.0.1.1 {}\n", place.hostname);
+    for pair in &spec.hosts {
+        let (name, address) = pair.split_once(':').unwrap_or((pair, ""));
+        hosts = format!("{hosts}{address} {name}\n");
+    }
+    write("hosts", hosts)?;
+    write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+}
+
+/// Returns what every process of the container has in its environment.
+fn environment(spec: &ContainerSpec, image: &ImageConfig, hostname: &str) -> IndexMap<String, String> {
+    let mut env = IndexMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
+    env.insert("HOSTNAME".to_owned(), hostname.to_owned());
+    if matches!(spec.startup, Startup::Systemd(_)) {
+        env.insert("container".to_owned(), "docker".to_owned());
+    }
+    env.extend(image.env.clone());
+    env.extend(spec.env.clone());
+    env
+}
+
+/// Returns what the agent starts; nothing where the container only waits.
+fn command(spec: &ContainerSpec, image: &ImageConfig) -> Option<Vec<String>> {
+    match &spec.startup {
+        Startup::Wait => None,
+        Startup::Own => {
+            Some([&image.entrypoint, &image.cmd].into_iter().flatten().flatten().cloned().collect())
+        }
+        Startup::Command(command) => Some(command.clone()),
+        Startup::Systemd(command) => {
+            let mut command = command.clone();
+            command.push(systemd::LEGACY.to_owned());
+            Some(command)
+        }
+    }
+}
+
+/// Returns the number of the signal that ends the container's command.
+fn stop_signal(spec: &ContainerSpec, image: &ImageConfig) -> i32 {
+    let name = match &spec.startup {
+        Startup::Systemd(_) => Some(systemd::STOP_SIGNAL),
+        Startup::Wait => None,
+        Startup::Own | Startup::Command(_) => image.stop_signal.as_deref(),
+    };
+    name.and_then(signal).unwrap_or(15)
+}
+
+/// Reads a signal's name or number.
+fn signal(name: &str) -> Option<i32> {
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    if let Some(offset) = name.strip_prefix("RTMIN+") {
+        return offset.parse::<i32>().ok().map(|offset| 34 + offset);
+    }
+    let known: HashMap<&str, i32> = [
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("ABRT", 6),
+        ("KILL", 9),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("ALRM", 14),
+        ("TERM", 15),
+        ("CONT", 18),
+        ("WINCH", 28),
+        ("PWR", 30),
+    ]
+    .into();
+    name.parse().ok().or_else(|| known.get(name).copied())
+}
+
+impl EmbeddedContainer {
+    /// Starts the container and waits until it is up.
+    async fn bring_up(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let record = self.record(Operation::Create)?;
+        self.shared.run(&record).await?;
+        if let Err(error) = self.agent().await {
+            // It answers as soon as it runs. If not, how the container ended says more.
+            for _ in 0..LAST_LOOKS {
+                if let Some(ended) = self.ended().await? {
+                    return Err(ended);
+                }
+                tokio::time::sleep(LOOKS[1]).await;
+            }
+            return Err(error);
+        }
+        let looks = match &spec.startup {
+            Startup::Systemd(_) => return systemd::wait(self, record.monitor.cgroups.version()).await,
+            Startup::Wait => &LOOKS[..1],
+            Startup::Own | Startup::Command(_) => &LOOKS[..],
+        };
+        let start = tokio::time::Instant::now();
+        for look in looks {
+            tokio::time::sleep_until(start + *look).await;
+            if let Some(error) = self.ended().await? {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how the container ended, if it did.
+    async fn ended(&self) -> Result<Option<EngineError>, EngineError> {
+        let name = self.name.clone();
+        match self.state().await? {
+            Some(ContainerState::Running) => Ok(None),
+            Some(ContainerState::Exited { status }) => {
+                Ok(Some(EngineError::Ended { name, status, log: self.logs(LOG_LINES).await? }))
+            }
+            None => Ok(Some(EngineError::NoSuchContainer { name })),
+        }
+    }
+}
+
+impl Shared {
+    /// Starts a container that is written down.
+    pub(super) async fn run(&self, record: &Record) -> Result<(), EngineError> {
+        // From here on it may change again.
+        let _ = fs::remove_file(record.monitor.directory.join(super::commit::NOTE));
+        let task = Task::Monitor(Box::new(record.monitor.clone()));
+        self.launcher.monitor(&task).await.map_err(|trouble| failure(Operation::Start, &record.name, trouble))
+    }
+
+    /// Takes the lock under which names of containers are given.
+    async fn lock_names(&self) -> io::Result<std::fs::File> {
+        let path = self.containers.with_file_name("containers.lock");
+        let work = move || {
+            let file = fs::OpenOptions::new().create(true).append(true).open(path)?.into_file();
+            file.lock()?;
+            Ok(file)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    }
+}
+
+/// Draws a container's id: 64 hexadecimal digits, as Docker's.
+fn id() -> io::Result<String> {
+    let mut bytes = [0_u8; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(hex::encode(bytes))
+}

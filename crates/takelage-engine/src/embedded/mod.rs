@@ -1,0 +1,37 @@
+//! The embedded engine: containers and images without a daemon.
+//!
+//! ```text
+//! takelage ── one task each ──► helper: unpacks, packs, mounts, removes      (`helper`, `jobs`)
+//!     │
+//!     ├────── one container each ──► monitor: mounts, creates, waits         (`monitor`)
+//!     │                                 └─► first process: the agent         (crate `takelage-agent`)
+//!     └────── unix socket ─────────────────────┘
+//! ```
+//!
+//! Helpers and monitors are this same program, started once more with one thread. What a container is stands in its
+//! directory, whether it runs is told by a lock that its monitor holds, so nothing has to be asked of a process that may be
+//! gone: see `record`. Images are in a store of their own, see `store`.
+
+mod bundle;
+mod cgroup;
+mod commit;
+mod container;
+mod create;
+mod end;
+mod engine;
+mod helper;
+mod import;
+mod jobs;
+mod launch;
+mod monitor;
+mod mount_points;
+mod namespaces;
+mod overlay;
+mod record;
+mod rootless;
+pub(crate) mod store;
+
+pub use container::EmbeddedContainer;
+pub use engine::{Embedded, Settings};
+pub use helper::helper;
+pub use store::{Freed, ImageUsage, Usage};

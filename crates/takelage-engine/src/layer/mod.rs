@@ -1,0 +1,54 @@
+//! Trees of files from layers, and layers from trees.
+//!
+//! A layer is a tar archive. Archives come from strangers, so the kernel resolves every name in them below one open directory,
+//! their size is bounded, and what programs understand differently is refused. Trees come from containers, which
+//! may hold whatever a kernel lets them make.
+//!
+//! Everything here is synchronous and works on open directories: it runs in a process of its own where a user namespace or root's
+//! rights are needed. Nothing here knows of stores, images or compression, nor makes mounts.
+//!
+//! | reading | writing |
+//! | --- | --- |
+//! | `stream`, `digesting`: blocks and digest | `output`, `digesting`: blocks and digest |
+//! | `header`, `pax`, `extension`, `sparse`, `member`: one entry | `entry`, `pax`: one entry |
+//! | `members`: all entries | `walk`: all files |
+//! | `tree`, `build`, `directories`: files | `xattr`, `tree`: files |
+//! | `unpack`: the rules of layers | `pack`, `packer`: the rules of layers |
+
+mod build;
+mod digesting;
+mod directories;
+mod entry;
+mod error;
+mod extension;
+mod header;
+mod limits;
+mod marker;
+mod member;
+mod members;
+mod name;
+mod output;
+mod pack;
+mod packer;
+mod pax;
+mod remove;
+mod sparse;
+mod stream;
+mod tree;
+mod unpack;
+mod walk;
+mod xattr;
+
+pub(crate) use error::LayerError;
+pub(crate) use limits::Limits;
+pub(crate) use marker::Namespace;
+#[cfg(test)]
+pub(crate) use pack::Packed;
+pub(crate) use pack::{ArchiveOptions, Mounts, PackOptions, archive, pack};
+pub(crate) use remove::remove;
+#[cfg(test)]
+pub(crate) use unpack::Unpacked;
+pub(crate) use unpack::{LeftOut, Omission, extract, unpack};
+
+#[cfg(test)]
+mod tests;
