@@ -39,6 +39,21 @@ pub struct Container {
     pub devices: Vec<String>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
+    /// The most processes and threads that may be in it at once.
+    pub processes: Option<u32>,
+    /// Limits of each process.
+    pub ulimits: Vec<Ulimit>,
+}
+
+/// A limit of each process of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ulimit {
+    /// The limit's name, such as `nofile`.
+    pub name: String,
+    /// What holds until the process raises it. None: no limit.
+    pub soft: Option<u64>,
+    /// How far the process may raise it. None: no limit.
+    pub hard: Option<u64>,
 }
 
 /// A directory or volume that the container sees.

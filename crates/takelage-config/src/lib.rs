@@ -25,7 +25,7 @@ mod source;
 mod suggestion;
 mod yaml;
 
-pub use container::{Container, Volume};
+pub use container::{Container, Ulimit, Volume};
 pub use document::schema;
 pub use error::{ConfigError, Problem};
 pub use image::{Bootstrap, FileKind, Image, Inventory, Layer, Origin, Prepare};

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::Assembly;
 use crate::{
-    Container, Volume,
+    Container, Ulimit, Volume,
     document::{self, Mounts},
     error::Fault,
     position::join,
@@ -49,7 +49,34 @@ impl Assembly<'_> {
             sysctls: self.texts(container.sysctls, &of("sysctls")),
             devices: container.devices,
             shm_size: container.shm_size.and_then(|size| self.size(&size, &of("shm_size"))),
+            processes: container.processes.and_then(|count| self.processes(&count, &of("processes"))),
+            ulimits: self.ulimits(&container.ulimits, &of("ulimits")),
         }
+    }
+
+    fn processes(&mut self, count: &document::Text, at: &str) -> Option<u32> {
+        let text = self.text(count, at);
+        let number = text.parse().ok().filter(|number| *number > 0);
+        if number.is_none() {
+            let message = format!("`{text}` is no number of processes");
+            self.faults.push(Fault::new(self.marks.value(at), message).hint("write a whole number above 0"));
+        }
+        number
+    }
+
+    fn ulimits(&mut self, limits: &[String], at: &str) -> Vec<Ulimit> {
+        let mut read = Vec::new();
+        for (index, limit) in limits.iter().enumerate() {
+            match ulimit(limit) {
+                Ok(limit) => read.push(limit),
+                Err(message) => {
+                    let mark = self.marks.value(&join(at, &index.to_string()));
+                    let hint = "write `NAME=SOFT` or `NAME=SOFT:HARD`, such as `nofile=1024:4096`";
+                    self.faults.push(Fault::new(mark, message).hint(hint));
+                }
+            }
+        }
+        read
     }
 
     /// Reads `SOURCE:TARGET[:ro|rw]`. A source with a separator, or `.`, is a path; else a volume's name.
@@ -78,5 +105,63 @@ impl Assembly<'_> {
             source.to_owned()
         };
         Some(Volume { source, target: target.to_owned(), read_only })
+    }
+}
+
+/// The names of limits, as `docker run --ulimit` has them.
+const ULIMITS: [&str; 15] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// Reads `NAME=SOFT[:HARD]`; `-1` and `unlimited` are no limit.
+fn ulimit(text: &str) -> Result<Ulimit, String> {
+    let wrong = || format!("`{text}` is no limit");
+    let (name, values) = text.split_once('=').ok_or_else(wrong)?;
+    if !ULIMITS.contains(&name) {
+        let nearest = crate::suggestion::nearest(name, ULIMITS.iter().copied());
+        let nearest = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return Err(format!("there is no limit `{name}`{nearest}"));
+    }
+    let value = |value: &str| match value {
+        "-1" | "unlimited" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| wrong()),
+    };
+    let (soft, hard) = values.split_once(':').unwrap_or((values, values));
+    let (soft, hard) = (value(soft)?, value(hard)?);
+    if soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX) {
+        return Err(format!("the soft limit of `{text}` is above the hard one"));
+    }
+    Ok(Ulimit { name: name.to_owned(), soft, hard })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_as_docker_run_reads_them() {
+        let read = |text: &str| ulimit(text).map(|limit| (limit.soft, limit.hard));
+        assert_eq!(read("nofile=1024"), Ok((Some(1024), Some(1024))));
+        assert_eq!(read("nofile=1024:4096"), Ok((Some(1024), Some(4096))));
+        assert_eq!(read("core=0:unlimited"), Ok((Some(0), None)));
+        assert_eq!(read("core=-1"), Ok((None, None)));
+        for wrong in ["nofile", "nofile=", "nofile=x", "nofiles=1", "nofile=2:1", "nofile=-1:1"] {
+            assert!(ulimit(wrong).is_err(), "{wrong}");
+        }
+        assert!(ulimit("nofiles=1").unwrap_err().contains("`nofile`"));
     }
 }

@@ -54,6 +54,11 @@ pub(crate) struct Container {
     pub(crate) devices: Vec<String>,
     /// Size of /dev/shm, such as `64MiB`.
     pub(crate) shm_size: Option<Text>,
+    /// The most processes and threads that may be in it at once.
+    pub(crate) processes: Option<Text>,
+    /// Limits of each process, `NAME=SOFT[:HARD]` with the names of `ulimit`, such as `nofile=1024:4096`.
+    #[serde(default)]
+    pub(crate) ulimits: Vec<String>,
 }
 
 /// Mount points in memory.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use takelage_config::Image;
 use takelage_engine::{
-    Container, ContainerRecord, ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Volume,
+    Container, ContainerRecord, ContainerSpec, Engine, EngineError, ImageRecord, Network, Startup, Ulimit,
+    Volume,
 };
 use takelage_model::{
     Digest, ImageName,
@@ -121,6 +122,20 @@ impl<E: Engine> Session<E> {
     }
 }
 
+/// Whether a kept container is what [`create`](Session::create) would make of `from` today. If not, says why.
+pub(crate) fn fits(image: &Image, from: &ImageRecord, record: &ContainerRecord) -> Result<(), &'static str> {
+    let startup = startup(image, from, Purpose::Develop);
+    let settings = settings(&spec(image, record.name.clone(), from, startup));
+    let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
+    if !has(label::BASE, &from.id.to_string()) {
+        return Err("was made of another base image");
+    }
+    if !has(label::SETTINGS, &settings) {
+        return Err("was made with other settings below `container:`");
+    }
+    Ok(())
+}
+
 /// Returns a digest of a specification without labels. It is only ever compared with one of the same build, or a
 /// container is made again that need not be, so a debug format will do.
 fn settings(spec: &ContainerSpec) -> String {
@@ -152,20 +167,6 @@ fn startup(image: &Image, from: &ImageRecord, purpose: Purpose) -> Startup {
 fn is_systemd(command: &[String]) -> bool {
     let program = command.first().map(|program| program.rsplit('/').next().unwrap_or_default());
     matches!(program, Some("systemd" | "init"))
-}
-
-/// Whether a kept container is what [`Session::create`] would make of `from` today. If not, says why.
-pub(crate) fn fits(image: &Image, from: &ImageRecord, record: &ContainerRecord) -> Result<(), &'static str> {
-    let startup = startup(image, from, Purpose::Develop);
-    let settings = settings(&spec(image, record.name.clone(), from, startup));
-    let has = |key: &str, value: &str| record.labels.get(key).is_some_and(|found| found == value);
-    if !has(label::BASE, &from.id.to_string()) {
-        return Err("was made of another base image");
-    }
-    if !has(label::SETTINGS, &settings) {
-        return Err("was made with other settings below `container:`");
-    }
-    Ok(())
 }
 
 /// A produced image whose command ends is the user's problem, not the engine's.
@@ -207,6 +208,12 @@ fn spec(image: &Image, name: String, from: &ImageRecord, startup: Startup) -> Co
         sysctls: container.sysctls,
         devices: container.devices,
         shm_size: container.shm_size,
+        processes: container.processes,
+        ulimits: container
+            .ulimits
+            .into_iter()
+            .map(|limit| Ulimit { name: limit.name, soft: limit.soft, hard: limit.hard })
+            .collect(),
         startup,
         ..ContainerSpec::new(name, from.id)
     }
