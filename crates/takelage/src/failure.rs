@@ -24,8 +24,8 @@ pub(crate) enum Failure {
     NoImages { name: String },
     #[error("there is no image `{name}` in this project; it has {}", known(images))]
     UnknownImage { name: ImageName, images: Vec<ImageName> },
-    #[error("the embedded engine is not part of this version of takelage")]
-    NoEmbeddedEngine,
+    #[error("takelage cannot find its own program, which the embedded engine starts")]
+    OwnProgram(#[source] io::Error),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error(transparent)]

@@ -16,7 +16,6 @@ pub(crate) fn of_failure(failure: &Failure) -> Option<String> {
         Failure::Config(ConfigError::Settings { .. }) => {
             "projects of the Ruby takelage are not read by this version; write a `takelage.yml` with `images:`".to_owned()
         }
-        Failure::NoEmbeddedEngine => "start Docker, and use `--engine docker` or `--engine auto`".to_owned(),
         Failure::NoImages { .. } => "add one below `images:`".to_owned(),
         Failure::Engine(error) => return of_engine(error),
         Failure::Step(error) => return of_step(error),
@@ -49,7 +48,7 @@ pub(crate) fn of_step(error: &StepError) -> Option<String> {
 fn of_engine(error: &EngineError) -> Option<String> {
     Some(match error {
         EngineError::Unavailable { .. } => {
-            "start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`".to_owned()
+            "start Docker, name its socket in `DOCKER_HOST`, add yourself to the group `docker`, or use `--engine embedded`".to_owned()
         }
         EngineError::Gone { .. } => {
             "see whether it runs, with `takelage doctor`; the next run removes what this one left".to_owned()

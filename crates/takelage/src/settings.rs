@@ -48,7 +48,7 @@ impl Settings {
             None => current.clone(),
         };
         let cache = match (&options.cache_dir, environment.get("XDG_CACHE_HOME"), environment.get("HOME")) {
-            (Some(directory), ..) => Some(current.join(directory)),
+            (Some(directory), ..) => Some(place(&current.join(directory))),
             (None, Some(cache), _) if Path::new(cache).is_absolute() => {
                 Some(Path::new(cache).join("takelage"))
             }
@@ -120,6 +120,13 @@ impl Settings {
             env: self.environment.clone().into_iter().collect(),
         })
     }
+}
+
+/// Returns the real place of a path that may not exist yet: what is above `..` is not what is written before it, and some
+/// programs refuse to work in such a place.
+fn place(path: &Path) -> PathBuf {
+    let real = |above: &Path| Some(fs_err::canonicalize(above).ok()?.join(path.strip_prefix(above).ok()?));
+    path.ancestors().find_map(real).unwrap_or_else(|| path.to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]

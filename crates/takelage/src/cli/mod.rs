@@ -64,6 +64,11 @@ pub(crate) enum Command {
     List(JsonArgument),
     /// Open a shell in the container, or run a command in it
     Shell(ShellArguments),
+    /// Show what the embedded engine's images take, and remove what nobody needs
+    ///
+    /// Images with a name, images that a container is made of, and what a running takelage works on stay. A Docker
+    /// engine's images are its own: `docker image prune` is about those.
+    Prune(PruneArguments),
     /// Show engine, Ansible, pytest and Python, and why each was chosen
     Doctor(JsonArgument),
     /// Print the JSON Schema of `takelage.yml`, for editors
@@ -78,6 +83,17 @@ pub(crate) enum Command {
 /// Whether a command that looks prints for programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct JsonArgument {
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `prune`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PruneArguments {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,

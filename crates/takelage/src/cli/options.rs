@@ -43,7 +43,7 @@ pub(crate) struct GlobalOptions {
 /// The values of `--engine`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineOption {
-    /// Docker where one answers
+    /// Docker where one answers, else the embedded one
     Auto,
     /// Docker, or what speaks its API, such as Podman's socket
     Docker,

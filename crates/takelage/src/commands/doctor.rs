@@ -1,7 +1,6 @@
 //! `doctor`: what takelage would use here, and why.
 
 use serde::Serialize;
-use takelage_engine::Engine as _;
 use takelage_model::Exit;
 use takelage_python::toolchain::{self, Verdict};
 
@@ -58,11 +57,11 @@ pub(crate) fn doctor(settings: &Settings, json: bool) -> Result<Exit, Failure> {
 async fn engine_row(settings: &Settings, project: Option<&takelage_config::Project>) -> Row {
     let described = async {
         let chosen = engine::choose(settings, project, &std::env::temp_dir()).await?;
-        Ok::<_, Failure>((chosen.engine.describe().await?, chosen.why))
+        Ok::<_, Failure>((chosen.described, chosen.why))
     };
     let subject = "engine".to_owned();
     match described.await {
-        Ok((what, why)) => Row { subject, verdict: "ok", what, why: why.to_owned() },
+        Ok((what, why)) => Row { subject, verdict: "ok", what, why },
         Err(failure) => {
             let hint = crate::hint::of_failure(&failure).unwrap_or_default();
             Row {

@@ -16,8 +16,28 @@ pub(crate) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> S
     text
 }
 
+/// Says a number of bytes in the decimal units of container tools.
+pub(crate) fn size(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "two digits after the point are shown")]
+    let of = |unit: u64| bytes as f64 / unit as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{:.2} kB", of(1_000)),
+        1_000_000..1_000_000_000 => format!("{:.2} MB", of(1_000_000)),
+        _ => format!("{:.2} GB", of(1_000_000_000)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn sizes_have_a_unit() {
+        assert_eq!(
+            [0, 999, 1_500, 124_630_000, 2_500_000_000].map(super::size),
+            ["0 B", "999 B", "1.50 kB", "124.63 MB", "2.50 GB"]
+        );
+    }
+
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [vec!["a".to_owned(), "long cell".to_owned()], vec!["longer".to_owned(), "-".to_owned()]];

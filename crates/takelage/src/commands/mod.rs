@@ -4,6 +4,7 @@ mod doctor;
 mod engine;
 mod list;
 mod looking;
+mod prune;
 mod run;
 mod schema;
 mod shell;
@@ -54,6 +55,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<Exit, Failure
         }
         Command::List(arguments) => list::list(settings, arguments.json),
         Command::Shell(arguments) => shell::shell(settings, &arguments),
+        Command::Prune(arguments) => prune::prune(settings, &arguments),
         Command::Doctor(arguments) => doctor::doctor(settings, arguments.json),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => schema::completions(shell),

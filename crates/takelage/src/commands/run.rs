@@ -3,7 +3,7 @@
 use std::{io::Write, num::NonZeroUsize, time::Duration};
 
 use takelage_config::Project;
-use takelage_engine::{Engine as _, docker::Docker};
+use takelage_engine::AnyEngine;
 use takelage_model::{
     Exit, ImageName, RunId,
     event::{Event, EventKind, Level},
@@ -38,7 +38,7 @@ pub(crate) struct Work {
 pub(crate) fn run(
     settings: &Settings,
     work: Work,
-    verb: impl AsyncFnOnce(&Session<Docker>, &[ImageName]) -> Verdict,
+    verb: impl AsyncFnOnce(&Session<AnyEngine>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
     let runtime = super::runtime()?;
     let exit = runtime.block_on(async {
@@ -86,28 +86,26 @@ async fn session(
     run: RunId,
     events: Events,
     cancel: Cancel,
-    verb: impl AsyncFnOnce(&Session<Docker>, &[ImageName]) -> Verdict,
+    verb: impl AsyncFnOnce(&Session<AnyEngine>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
     let options = options(settings, &work)?;
     let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
-    let choice = engine::choose(settings, Some(&work.project), directory.scratch()).await?;
-    let engine = choice.engine;
-    let described = tokio::select! {
-        described = engine.describe() => described?,
+    let chosen = tokio::select! {
+        chosen = engine::choose(settings, Some(&work.project), directory.scratch()) => chosen?,
         () = interrupted(&cancel) => return Ok(Exit::Interrupted),
     };
     events.emit(EventKind::RunStarted {
         command: work.command.to_owned(),
         project: work.project.name.clone(),
-        engine: format!("{described}, {}", choice.why),
+        engine: format!("{}, {}", chosen.described, chosen.why),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         images: work.images.clone(),
     });
     let parts = SessionParts {
         wanted: settings.wanted(Some(&work.project))?,
         options,
-        engine,
+        engine: chosen.engine,
         project: work.project,
         store,
         directory,

@@ -10,9 +10,17 @@ use insta::assert_snapshot;
 
 use crate::{right, support::TestProject};
 
+/// A project that wants Docker and no other engine.
 fn without_docker(host: &str) -> TestProject {
-    let mut project = right();
+    let mut project = wants_docker();
     project.set("DOCKER_HOST", host);
+    project
+}
+
+fn wants_docker() -> TestProject {
+    let project = right();
+    let file = fs::read_to_string(project.root().join("takelage.yml")).unwrap();
+    project.write("takelage.yml", &format!("engine: docker\n{file}"));
     project
 }
 
@@ -24,7 +32,7 @@ fn a_daemon_that_does_not_run() {
     --- stderr ---
     error: no Docker engine answers at `unix:///nonexistent.sock`: there is no socket: Docker is not installed, or its daemon does not run
 
-    hint: start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`
+    hint: start Docker, name its socket in `DOCKER_HOST`, add yourself to the group `docker`, or use `--engine embedded`
     "#);
 }
 
@@ -39,7 +47,7 @@ fn list_says_the_same() {
 
 #[test]
 fn a_socket_that_nobody_serves_any_more() {
-    let mut project = right();
+    let mut project = wants_docker();
     let path = project.directory().join("docker.sock");
     drop(UnixListener::bind(&path).unwrap());
     project.set("DOCKER_HOST", &format!("unix://{}", path.display()));
@@ -48,7 +56,7 @@ fn a_socket_that_nobody_serves_any_more() {
     --- stderr ---
     error: no Docker engine answers at `unix://[DIR]/docker.sock`: connection refused: the daemon does not run
 
-    hint: start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`
+    hint: start Docker, name its socket in `DOCKER_HOST`, add yourself to the group `docker`, or use `--engine embedded`
     "#);
 }
 
@@ -58,7 +66,7 @@ fn root_a_socket_that_others_own() {
     if !rustix::process::geteuid().is_root() {
         takelage_testkit::skip!("only root can become another user");
     }
-    let project = right();
+    let project = wants_docker();
     let open = |mode| PermissionsExt::from_mode(mode);
     let program = project.directory().join("takelage");
     fs::copy(env!("CARGO_BIN_EXE_takelage"), &program).unwrap();
@@ -79,7 +87,7 @@ fn root_a_socket_that_others_own() {
     assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
     error: no Docker engine answers at `unix://[DIR]/docker.sock`: permission denied: this user may not use the socket (on most systems, members of group `docker` may)
 
-    hint: start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`
+    hint: start Docker, name its socket in `DOCKER_HOST`, add yourself to the group `docker`, or use `--engine embedded`
     "#);
 }
 
@@ -90,18 +98,7 @@ fn an_endpoint_of_another_kind() {
     --- stderr ---
     error: no Docker engine answers at `ssh://host`: takelage speaks to `unix://` and `tcp://` endpoints only; forward the socket with `ssh -L` for others
 
-    hint: start Docker, name its socket in `DOCKER_HOST`, or add yourself to the group `docker`
-    "#);
-}
-
-#[test]
-fn the_embedded_engine_is_not_there_yet() {
-    assert_snapshot!(right().run(&["--engine", "embedded", "test"]), @r#"
-    status: 3
-    --- stderr ---
-    error: the embedded engine is not part of this version of takelage
-
-    hint: start Docker, and use `--engine docker` or `--engine auto`
+    hint: start Docker, name its socket in `DOCKER_HOST`, add yourself to the group `docker`, or use `--engine embedded`
     "#);
 }
 

@@ -27,6 +27,7 @@ fn help_shows_the_three_verbs_first() {
       destroy      Remove the containers that were kept
       list         Show the images of the project and their state
       shell        Open a shell in the container, or run a command in it
+      prune        Show what the embedded engine's images take, and remove what nobody needs
       doctor       Show engine, Ansible, pytest and Python, and why each was chosen
       schema       Print the JSON Schema of `takelage.yml`, for editors
       completions  Print a completion script for a shell
@@ -47,7 +48,7 @@ fn help_shows_the_three_verbs_first() {
               Which engine runs the containers [default: what the project file says]
 
               Possible values:
-              - auto:     Docker where one answers
+              - auto:     Docker where one answers, else the embedded one
               - docker:   Docker, or what speaks its API, such as Podman's socket
               - embedded: takelage's own, without a daemon
 

@@ -37,7 +37,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 fn doctor_says_what_is_broken_in_json_as_well() {
     let mut project = right();
     project.set("DOCKER_HOST", "unix:///nonexistent.sock");
-    let run = project.run(&["doctor", "--json"]);
+    let run = project.run(&["--engine", "docker", "doctor", "--json"]);
     assert_eq!(run.status, Some(3), "{run}");
     let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert!(found.to_string().contains("broken"), "{found:#}");

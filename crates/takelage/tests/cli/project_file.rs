@@ -24,7 +24,11 @@ fn it_is_found_above_and_with_an_option() {
     let mut project = right().with("deep/er/file", "");
     project.set("DOCKER_HOST", "unix:///nonexistent.sock");
     for directory in ["deep/er", "."] {
-        assert_eq!(project.run(&["-C", directory, "list"]).status, Some(3), "found, but there is no engine");
+        assert_eq!(
+            project.run(&["--engine", "docker", "-C", directory, "list"]).status,
+            Some(3),
+            "found, but there is no engine"
+        );
     }
     assert_eq!(project.run(&["-C", "..", "list"]).status, Some(2), "what is above is not the project");
 }

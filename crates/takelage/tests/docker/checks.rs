@@ -30,7 +30,7 @@ def test_own(host):
     assert_snapshot!(run, @r#"
     status: 1
     --- stderr ---
-    e2e-own: test app, ends with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-own: test app, ends with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...
@@ -101,7 +101,7 @@ fn docker_a_container_that_failed_stays_if_wanted_until_the_next_run() {
     assert_snapshot!(run, @r#"
     status: 1
     --- stderr ---
-    e2e-failed: test app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-failed: test app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...

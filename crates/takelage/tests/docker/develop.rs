@@ -31,7 +31,7 @@ fn docker_the_container_stays_from_verb_to_verb() {
     assert_snapshot!(run, @r#"
     status: 2
     --- stderr ---
-    e2e-develop: verify app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-develop: verify app with docker [VERSION], because it answers (takelage 0.1.0)
     error: app: there is no container of `app` yet
 
     hint: create it with `takelage develop app` or `takelage converge app`
@@ -61,7 +61,7 @@ fn docker_the_container_stays_from_verb_to_verb() {
     assert_snapshot!(harbour.run(&["idempotence"]), @r#"
     status: 1
     --- stderr ---
-    e2e-develop: idempotence app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-develop: idempotence app with docker [VERSION], because it answers (takelage 0.1.0)
     app: idempotence ...
     app: idempotence: changed: count
     error: app: idempotence failed after [TIME]: the playbook of `app` is not idempotent: `count` (app.yml:5) changed again

@@ -19,7 +19,7 @@ fn docker_the_disk_is_full_while_committing() {
     assert_snapshot!(run, @r#"
     status: 3
     --- stderr ---
-    e2e-full: produce app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-full: produce app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...
@@ -67,7 +67,7 @@ fn docker_the_daemon_dies_while_the_playbook_runs() {
     assert_snapshot!(run, @r#"
     status: 3
     --- stderr ---
-    e2e-dies: produce app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-dies: produce app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...
@@ -108,7 +108,7 @@ fn docker_the_daemon_dies_while_committing() {
     assert_snapshot!(run, @r#"
     status: 3
     --- stderr ---
-    e2e-dies-commit: produce app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-dies-commit: produce app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...

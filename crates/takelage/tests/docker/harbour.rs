@@ -7,11 +7,12 @@ use std::{
 };
 
 use fs_err as fs;
+use rustix::process::Signal;
 use takelage_model::{Digest, label};
 
 use crate::{
     daemon::{BASE, can, lines},
-    support::{Finished, TestProject},
+    support::{Finished, Running, TestProject},
 };
 
 /// A project with one image, `app`. Dropping it removes every container and image that it has at the engine.
@@ -171,5 +172,19 @@ impl Drop for Harbour {
         for image in images.iter().chain(&interim).chain(self.others.borrow().iter()) {
             can(&["rmi", "--force", image]);
         }
+    }
+}
+
+impl Running {
+    /// Interrupts the run, and checks that it ends soon, and that everything is gone but `kept`.
+    pub(crate) fn interrupt(self, harbour: &Harbour, kept: &[String]) -> Finished {
+        self.signal(Signal::INT);
+        let asked = Instant::now();
+        let run = self.finish();
+        assert_eq!(run.status, Some(130), "{run}");
+        assert!(asked.elapsed() < Duration::from_secs(30), "took {:?}: {run}", asked.elapsed());
+        assert_eq!(run.events.last().unwrap()["exit"], "interrupted");
+        harbour.assert_nothing_remains_but(kept);
+        run
     }
 }

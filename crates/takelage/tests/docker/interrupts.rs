@@ -47,7 +47,7 @@ fn docker_interrupted_while_the_playbook_runs() {
     assert_snapshot!(run, @r#"
     status: 130
     --- stderr ---
-    e2e-int-converge: produce app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-int-converge: produce app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...

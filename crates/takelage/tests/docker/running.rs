@@ -8,10 +8,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{
-    harbour::Harbour,
-    support::{Finished, Running},
-};
+use crate::support::Running;
 
 /// How long anything may take that a test waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -53,17 +50,5 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
-    }
-
-    /// Interrupts the run, and checks that it ends soon, and that everything is gone but `kept`.
-    pub(crate) fn interrupt(self, harbour: &Harbour, kept: &[String]) -> Finished {
-        self.signal(Signal::INT);
-        let asked = Instant::now();
-        let run = self.finish();
-        assert_eq!(run.status, Some(130), "{run}");
-        assert!(asked.elapsed() < Duration::from_secs(30), "took {:?}: {run}", asked.elapsed());
-        assert_eq!(run.events.last().unwrap()["exit"], "interrupted");
-        harbour.assert_nothing_remains_but(kept);
-        run
     }
 }

@@ -18,7 +18,7 @@ fn docker_a_failing_task_says_where_and_why() {
     assert_snapshot!(run, @r#"
     status: 1
     --- stderr ---
-    e2e-task: produce app with docker [VERSION], the only engine of this version (takelage 0.1.0)
+    e2e-task: produce app with docker [VERSION], because it answers (takelage 0.1.0)
     app: resolve ...
     app: resolve: done in [TIME] (takelwerk/takelslim:latest is [ID])
     app: create ...

@@ -1,0 +1,61 @@
+//! `prune`: what the embedded engine's store takes, and how much of it nobody needs.
+
+use serde_json::json;
+use takelage_engine::embedded::{Freed, ImageUsage, Usage};
+use takelage_model::Exit;
+
+use super::{engine, looking, runtime};
+use crate::{cli::PruneArguments, failure::Failure, output, settings::Settings};
+
+/// Shows what the store takes and removes what no name, container or running takelage needs.
+///
+/// It is about the embedded engine whichever engine a project uses: what a Docker daemon keeps is its own.
+pub(crate) fn prune(settings: &Settings, arguments: &PruneArguments) -> Result<Exit, Failure> {
+    let (usage, freed) = runtime()?.block_on(async {
+        let engine = engine::open_embedded(settings, &std::env::temp_dir()).await?;
+        let usage = engine.usage().await?;
+        let freed = if arguments.dry_run { usage.unneeded } else { engine.prune().await? };
+        Ok::<_, Failure>((usage, freed))
+    })?;
+    output::data(&if arguments.json {
+        format!("{:#}\n", report(&usage, freed, arguments.dry_run))
+    } else {
+        text(&usage, freed, arguments.dry_run)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn report(usage: &Usage, freed: Freed, dry_run: bool) -> serde_json::Value {
+    let image = |image: &ImageUsage| json!({"id": image.id, "names": image.names, "size": image.size, "containers": image.containers});
+    json!({
+        "images": usage.images.iter().map(image).collect::<Vec<_>>(),
+        "packed": usage.blobs,
+        "unpacked": usage.layers,
+        "dry_run": dry_run,
+        "freed": {
+            "images": freed.images, "packed_layers": freed.blobs, "unpacked_layers": freed.layers,
+            "leftovers": freed.leftovers, "bytes": freed.bytes,
+        },
+    })
+}
+
+fn text(usage: &Usage, freed: Freed, dry_run: bool) -> String {
+    let rows = usage.images.iter().map(|image| {
+        let or_dash = |words: &[String]| if words.is_empty() { "-".to_owned() } else { words.join(", ") };
+        let containers = image.containers.len().to_string();
+        vec![image.id.0.short(), looking::size(image.size), containers, or_dash(&image.names)]
+    });
+    let verb = if dry_run { "would free" } else { "freed" };
+    format!(
+        "{}\nimages take {} packed and {} unpacked\n{verb} {}: {} images without a name, {} packed and {} unpacked \
+         layers, {} leftovers\n",
+        looking::table(&["IMAGE", "SIZE", "CONTAINERS", "NAMES"], rows),
+        looking::size(usage.blobs),
+        looking::size(usage.layers),
+        looking::size(freed.bytes),
+        freed.images,
+        freed.blobs,
+        freed.layers,
+        freed.leftovers,
+    )
+}
