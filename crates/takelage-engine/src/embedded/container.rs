@@ -19,7 +19,8 @@ use super::{
     engine::Shared,
     helper::{Answer, Task, Trouble, TroubleKind},
     jobs::{Job, Root},
-    record::{Directory, Record},
+    overlay::Stack,
+    record::{Directory, Record, Running},
 };
 use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
@@ -83,7 +84,11 @@ impl Container for EmbeddedContainer {
 
     async fn get(&self, path: &str) -> Result<Bytes, EngineError> {
         self.absolute(Operation::Get, path)?;
-        let job = Job::Get { root: self.root(Operation::Get)?, path: PathBuf::from(path) };
+        let root = match self.seen(Operation::Get)? {
+            Some(root) => root,
+            None => self.view(Operation::Get)?,
+        };
+        let job = Job::Get { root, path: PathBuf::from(path) };
         let mut tar = Vec::new();
         self.job(Operation::Get, job, path, tokio::io::empty(), &mut tar).await?;
         Ok(tar.into())
@@ -91,7 +96,7 @@ impl Container for EmbeddedContainer {
 
     async fn export(&self, to: &Path) -> Result<(), EngineError> {
         let failed = |error| self.broken(Operation::Export, error);
-        let root = self.stopped_root(Operation::Export)?;
+        let root = self.view(Operation::Export)?;
         let mut file = fs_err::tokio::File::create(to).await.map_err(failed)?;
         let job = Job::Get { root, path: PathBuf::from("/") };
         self.job(Operation::Export, job, "/", tokio::io::empty(), &mut file).await?;
@@ -169,21 +174,32 @@ impl EmbeddedContainer {
         }
     }
 
-    /// Says where its files are: what it sees while it runs, else its root file system.
+    /// Says where its files are, to be written: what it sees while it runs, else its root file system.
     fn root(&self, operation: Operation) -> Result<Root, EngineError> {
-        let failed = |error| self.broken(operation, error);
-        match self.directory.running().map_err(failed)? {
-            Some(running) if self.directory.is_running().map_err(failed)? => {
-                Ok(Root::Process { first: running.first, monitor: running.monitor })
-            }
-            _ => self.stopped_root(operation),
+        if let Some(root) = self.seen(operation)? {
+            return Ok(root);
         }
-    }
-
-    /// Its root file system without what it has mounted.
-    fn stopped_root(&self, operation: Operation) -> Result<Root, EngineError> {
         let stack = self.record(operation)?.monitor.stack;
         Ok(Root::Stack { stack, at: self.directory.0.join("rootfs") })
+    }
+
+    /// What it sees. `None`: it does not run.
+    fn seen(&self, operation: Operation) -> Result<Option<Root>, EngineError> {
+        let failed = |error| self.broken(operation, error);
+        let running = self.directory.running().map_err(failed)?;
+        let runs = self.directory.is_running().map_err(failed)?;
+        let root = |running: Running| Root::Process { first: running.first, monitor: running.monitor };
+        Ok(running.filter(|_| runs).map(root))
+    }
+
+    /// Its root file system without what it has mounted, to be read, whether it runs or not.
+    fn view(&self, operation: Operation) -> Result<Root, EngineError> {
+        let Stack { mut lowers, upper } = self.record(operation)?.monitor.stack;
+        if let Some(upper) = upper {
+            // Nobody may write to it by two mounts.
+            lowers.insert(0, upper.tree);
+        }
+        Ok(Root::Stack { stack: Stack { lowers, upper: None }, at: self.directory.0.join("rootfs") })
     }
 
     /// Does a job on the files of this container; `path` is what it is about.

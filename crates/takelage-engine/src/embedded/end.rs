@@ -119,8 +119,7 @@ impl Shared {
             let _ = self.remove(&directory.0).await;
         }
         for directory in record::all(&self.containers)? {
-            let unfinished = directory.record()?.is_none() && self.is_abandoned(&directory)?;
-            if unfinished {
+            if !directory.is_written() && self.is_abandoned(&directory)? {
                 self.discard(&directory).await?;
             }
         }
@@ -132,6 +131,6 @@ impl Shared {
         let path = self.containers.with_file_name("containers.lock");
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?.into_file();
         let free = file.try_lock().is_ok();
-        Ok(free && !matches!(directory.try_lock()?, Lock::Held) && directory.record()?.is_none())
+        Ok(free && !matches!(directory.try_lock()?, Lock::Held) && !directory.is_written())
     }
 }

@@ -36,7 +36,7 @@ impl Launcher {
         input: impl AsyncRead + Unpin,
         output: &mut (impl tokio::io::AsyncWrite + Unpin),
     ) -> Result<Answer, Trouble> {
-        let mut child = self.spawn(true)?;
+        let mut child = self.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let write = feed(stdin, task, input);
         let read = async {
@@ -56,7 +56,7 @@ impl Launcher {
 
     /// Starts a monitor; returns when its container runs. The monitor stays.
     pub(super) async fn monitor(&self, task: &Task) -> Result<(), Trouble> {
-        let mut child = self.spawn(true)?;
+        let mut child = self.spawn()?;
         drop(child.stdout.take());
         let stdin = child.stdin.take();
         let (_, said) = tokio::join!(feed(stdin, task, tokio::io::empty()), hear(&mut child));
@@ -71,7 +71,7 @@ impl Launcher {
         self.job(&task, tokio::io::empty(), &mut tokio::io::sink()).await.map(drop)
     }
 
-    fn spawn(&self, kill: bool) -> Result<Child, Trouble> {
+    fn spawn(&self) -> Result<Child, Trouble> {
         Command::new(&self.program)
             .arg(WORD)
             .env_clear()
@@ -82,7 +82,7 @@ impl Launcher {
             .stderr(Stdio::piped())
             // Ctrl-C of a terminal is for whoever decides what it means.
             .process_group(0)
-            .kill_on_drop(kill)
+            .kill_on_drop(true)
             .spawn()
             .map_err(|error| cannot_start(&self.program, &error))
     }

@@ -93,6 +93,11 @@ impl Directory {
         self.read("container.json")
     }
 
+    /// Whether it is written down what the container is, in whatever version.
+    pub(super) fn is_written(&self) -> bool {
+        self.0.join("container.json").exists()
+    }
+
     /// Reads which processes it is.
     pub(super) fn running(&self) -> io::Result<Option<Running>> {
         self.read("running.json")
@@ -100,7 +105,7 @@ impl Directory {
 
     /// Whether it runs, and how it ended if not. `None`: it is gone.
     pub(super) fn state(&self) -> io::Result<Option<ContainerState>> {
-        if !self.0.join("container.json").exists() {
+        if !self.is_written() {
             return Ok(None);
         }
         if self.is_running()? {
