@@ -7,7 +7,7 @@ use crate::{Container, ContainerState, EngineError, ExecSpec};
 /// How long systemd may take to come up.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a first process that is about to end may take to have ended.
-const MOMENT: Duration = Duration::from_millis(300);
+const MOMENT: Duration = Duration::from_secs(2);
 /// How much of the log of a systemd that died is told.
 const LOG_LINES: usize = 20;
 
@@ -35,8 +35,7 @@ pub(crate) async fn wait(container: &impl Container, cgroups: &str) -> Result<()
         match asked {
             // A container that is about to end refuses commands with the same status.
             Ok(output) if matches!(output.status, 126 | 127) => {
-                tokio::time::sleep(MOMENT).await;
-                if container.state().await? == Some(ContainerState::Running) {
+                if !has_ended(container).await? {
                     return Err(failed("the image has no `systemctl`: is systemd installed?".to_owned()));
                 }
             }
@@ -62,6 +61,18 @@ pub(crate) async fn wait(container: &impl Container, cgroups: &str) -> Result<()
     let jobs = String::from_utf8_lossy(&jobs.stdout).trim().to_owned();
     let waiting = if jobs.is_empty() { String::new() } else { format!("; it still works on:\n{jobs}") };
     Err(failed(format!("after {} s {said}{waiting}", PATIENCE.as_secs())))
+}
+
+/// Whether a first process that may be about to end does so.
+async fn has_ended(container: &impl Container) -> Result<bool, EngineError> {
+    let start = tokio::time::Instant::now();
+    while start.elapsed() < MOMENT {
+        if container.state().await? != Some(ContainerState::Running) {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(false)
 }
 
 /// Names the units that failed, each with its last line of log.

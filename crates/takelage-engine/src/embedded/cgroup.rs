@@ -96,18 +96,42 @@ pub(super) fn controllers() -> Vec<String> {
     CONTROLLERS.iter().filter(mounted).map(|name| (*name).to_owned()).collect()
 }
 
-/// Makes a container's group in the hierarchy by the name of `systemd` and moves this process into it.
+/// The groups that this process was in before it joined a container's.
+#[derive(Debug)]
+pub(super) struct Joined(Vec<PathBuf>);
+
+/// Makes a container's groups in the hierarchies without controllers and moves this process into them.
 ///
-/// What this process starts from now on is in the group; it [leaves](leave) it when the container has been started.
-pub(super) fn join(id: &str) -> io::Result<()> {
-    let group = directory("systemd", id);
-    fs::create_dir_all(&group)?;
-    fs::write(group.join("cgroup.procs"), b"0")
+/// What this process starts from now on is in them, and takes them for the roots: the hierarchy by the name of `systemd`,
+/// which a systemd keeps its books in, and the one of cgroup v2 beside it, which a systemd mounts if it can.
+pub(super) fn join(id: &str) -> io::Result<Joined> {
+    let mine = fs::read_to_string("/proc/self/cgroup")?;
+    let mut before = Vec::new();
+    for (name, hierarchy) in [("name=systemd", "systemd"), ("", "unified")] {
+        let root = Path::new(ROOT).join(hierarchy);
+        if !root.join("cgroup.procs").exists() {
+            continue;
+        }
+        let now = mine.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            (fields.next()? == name).then(|| fields.next()).flatten()
+        });
+        before.push(root.join(now.unwrap_or_default().trim_start_matches('/')));
+        let group = directory(hierarchy, id);
+        fs::create_dir_all(&group)?;
+        fs::write(group.join("cgroup.procs"), b"0")?;
+    }
+    Ok(Joined(before))
 }
 
-/// Moves this process out of the group that it [joined](join).
-pub(super) fn leave() -> io::Result<()> {
-    fs::write(Path::new(ROOT).join("systemd").join("cgroup.procs"), b"0")
+impl Joined {
+    /// Moves this process back to where it was.
+    pub(super) fn leave(self) -> io::Result<()> {
+        for group in self.0 {
+            fs::write(group.join("cgroup.procs"), b"0")?;
+        }
+        Ok(())
+    }
 }
 
 /// Hides the control groups from this process, in its own mount namespace. The runtime insists on joining a group in every

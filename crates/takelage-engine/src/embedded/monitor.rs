@@ -119,12 +119,10 @@ impl Monitor {
             listener: Rc::new(listener.into()),
             config: Rc::new(config(&self.agent)?),
         };
-        if self.systemd {
-            cgroup::join(&self.id)?;
-        }
+        let joined = if self.systemd { Some(cgroup::join(&self.id)?) } else { None };
         let built = self.build(agent, log);
-        if self.systemd {
-            cgroup::leave()?;
+        if let Some(joined) = joined {
+            joined.leave()?;
         }
         let mut container = built.map_err(io::Error::other)?;
         // The runtime hides this process from its own user, who has to be able to enter its namespaces.

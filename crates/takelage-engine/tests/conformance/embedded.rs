@@ -34,3 +34,52 @@ fn settings() -> Settings {
 
 suite!(super::bench:
     embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd);
+
+mod embedded_alone {
+    //! What only this engine has to be held to.
+
+    use std::collections::BTreeSet;
+
+    use takelage_engine::{Container as _, Engine as _};
+
+    /// What systemd makes where it takes a hierarchy of control groups for its own, and how it marks it.
+    fn marks() -> BTreeSet<String> {
+        let mut marks = BTreeSet::new();
+        for hierarchy in ["", "systemd", "unified"] {
+            for name in ["init.scope", "system.slice", "user.slice"] {
+                let group = std::path::Path::new("/sys/fs/cgroup").join(hierarchy).join(name);
+                if group.exists() {
+                    marks.insert(group.display().to_string());
+                }
+            }
+        }
+        let mounts = fs_err::read_to_string("/proc/self/mounts").unwrap();
+        marks.extend(mounts.lines().filter(|line| line.contains("nsdelegate")).map(str::to_owned));
+        marks
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_systemd_has_no_effect_on_the_hosts_control_groups() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let Some(spec) = crate::systemd::booting(&bench).await else { return };
+        let before = marks();
+        let container = bench.engine.create(&spec).await.unwrap();
+        let during = marks();
+        container.remove().await.unwrap();
+        assert_eq!(during, before);
+        assert_eq!(marks(), before);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_of_a_container_is_seen_on_the_host() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let container = bench.engine.create(&bench.spec()).await.unwrap();
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+        let mounted = mounts.contains(&container.id().0);
+        let id = container.id().0.clone();
+        container.remove().await.unwrap();
+        assert!(!mounted, "{mounts}");
+        let groups = fs_err::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
+        assert_eq!(groups.filter(|path| path.join("takelage").join(&id).exists()).count(), 0);
+    }
+}
