@@ -44,7 +44,7 @@ pub(crate) fn read(tar: impl Read) -> BTreeMap<String, Entry> {
 }
 
 /// A tree with everything that can get lost.
-fn tree() -> Bytes {
+pub(crate) fn tree() -> Bytes {
     let mut tar = tar::Builder::new(Vec::new());
     let mut add = |name: &str, kind: tar::EntryType, mode, owner, content: &[u8]| {
         let mut header = tar::Header::new_gnu();

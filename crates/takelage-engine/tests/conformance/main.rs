@@ -11,6 +11,7 @@ mod base;
 mod commit;
 mod docker;
 mod embedded;
+mod exchange;
 mod exec;
 mod files;
 mod images;
