@@ -7,7 +7,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::connection::yaml_file;
+use super::role::collection;
 use crate::glob;
 
 /// Where scenarios are, relative to the project: `*` stands for the scenario's name.
@@ -133,7 +133,7 @@ impl Place {
         match glob {
             Some(glob) if glob.starts_with(COLLECTION) && glob.contains("**") => Self::Collection,
             Some(glob) => Self::Pattern(glob.to_owned()),
-            None if is_collection(project) && !project.join("molecule").exists() => Self::Collection,
+            None if collection(project).is_some() && !project.join("molecule").exists() => Self::Collection,
             None => Self::Pattern(PATTERN.to_owned()),
         }
     }
@@ -185,12 +185,6 @@ fn is_meant(pattern: &str, name: &str) -> bool {
     let deeper = pattern.contains(['*', '?', '[']) && names.len() > patterns.len();
     (deeper || names.len() == patterns.len())
         && patterns.iter().zip(&names).all(|(pattern, name)| glob::matches(pattern, name))
-}
-
-/// Whether the project is a collection: its `galaxy.yml` says its name and namespace.
-fn is_collection(project: &Path) -> bool {
-    let metadata = yaml_file(&project.join("galaxy.yml"));
-    metadata.is_some_and(|metadata| metadata.get("name").is_some() && metadata.get("namespace").is_some())
 }
 
 /// Returns what a scenario's place calls it: the path below a collection's scenarios, else its directory's name.

@@ -38,7 +38,7 @@ pub use load::{Surroundings, base_configs, load, read_env_file};
 pub use options::{Flags, OptionValue};
 pub use platform::{Build, FirstProcess, Network, Platform};
 pub use playbooks::Section;
-pub use role::{RoleName, role_name};
+pub use role::{RoleName, collection, collection_dependencies, role_name};
 pub use scenario::{
     Ansible, Driver, DriverKind, Executor, Inventory, Links, NameCheck, Places, Provisioner, Scenario,
 };

@@ -1,4 +1,4 @@
-//! The name under which the project's own role is found.
+//! The names under which the project's own role or collection is found.
 
 use std::path::Path;
 
@@ -43,6 +43,20 @@ pub fn role_name(project: &Path, check: NameCheck) -> Option<RoleName> {
     };
     let valid = check == NameCheck::Ignore || is_valid(&name);
     Some(RoleName { name, valid })
+}
+
+/// Returns namespace and name of the collection that `project` is, if its `galaxy.yml` says both.
+pub fn collection(project: &Path) -> Option<(String, String)> {
+    let metadata = yaml_file(&project.join("galaxy.yml"))?;
+    let text = |key: &str| metadata.get(key).filter(|value| !value.is_null()).map(python_text::str);
+    Some((text("namespace")?, text("name")?))
+}
+
+/// Returns the collections that the collection in `project` depends on, each with the versions that will do.
+pub fn collection_dependencies(project: &Path) -> Vec<(String, String)> {
+    let metadata = yaml_file(&project.join("galaxy.yml")).unwrap_or_default();
+    let Some(Value::Object(dependencies)) = metadata.get("dependencies") else { return Vec::new() };
+    dependencies.iter().map(|(name, versions)| (name.clone(), python_text::str(versions))).collect()
 }
 
 fn is_one_word(author: &str) -> bool {

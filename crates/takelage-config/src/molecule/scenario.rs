@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{Dependency, Flags, Platform, Section, Sequences, Verifier};
-use crate::Problem;
+use crate::{Problem, glob};
 
 /// A scenario of Molecule's.
 #[derive(Debug, Clone)]
@@ -168,6 +168,15 @@ impl Scenario {
     /// Returns an absolute path for one that is relative to the scenario's directory, without `..` in it.
     pub fn path(&self, path: &str) -> PathBuf {
         normal(&self.directory.join(path))
+    }
+
+    /// Whether a file of the ephemeral directory is one that the scenario wants to keep.
+    pub fn is_safe(&self, file: &std::path::Path) -> bool {
+        let file = file.to_string_lossy();
+        self.driver.safe_files.iter().any(|pattern| {
+            glob::matches(pattern, &file)
+                || glob::matches(&self.places.ephemeral.join(pattern).to_string_lossy(), &file)
+        })
     }
 
     /// Whether takelage makes the instances by itself, because neither the driver nor a playbook does.
