@@ -129,10 +129,10 @@ def report_beside():
     original = TaskQueueManager.load_callbacks
 
     def load_callbacks(self):
-        loaded = getattr(self, "_callbacks_loaded", False)
         original(self)
-        if loaded:
+        if getattr(self, "_takelage_reports", False):
             return
+        self._takelage_reports = True
         plugin = callback_loader.get("takelage")
         if hasattr(plugin, "_init_callback_methods"):
             plugin._init_callback_methods()

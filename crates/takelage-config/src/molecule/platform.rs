@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::{DriverKind, reader::Reader};
-use crate::{Container, Volume, amount, position::join};
+use crate::{Container, Ulimit, Volume, amount, position::join};
 
 /// One instance of a scenario.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,8 @@ pub struct Network {
 
 /// Keys of the Docker and the Podman driver that say something about a container, and that takelage acts on or need not
 /// act on.
-const KNOWN: [&str; 46] = [
+const KNOWN: [&str; 47] = [
+    "ulimits",
     "name",
     "groups",
     "children",
@@ -116,7 +117,7 @@ const KNOWN: [&str; 46] = [
 ];
 
 /// Keys that takelage reads and cannot follow.
-const WITHOUT_EFFECT: [&str; 22] = [
+const WITHOUT_EFFECT: [&str; 21] = [
     "docker_networks",
     "dns_servers",
     "links",
@@ -132,7 +133,6 @@ const WITHOUT_EFFECT: [&str; 22] = [
     "cpus",
     "pid_mode",
     "runtime",
-    "ulimits",
     "cgroup_manager",
     "storage_opt",
     "storage_driver",
@@ -234,6 +234,8 @@ fn container(reader: &mut Reader<'_>, at: &str, common: Platform, directory: &Pa
         sysctls: reader.text_map(&of("sysctls")),
         devices: reader.texts(&of("devices")),
         shm_size: size(reader, &of("shm_size")),
+        processes: None,
+        ulimits: ulimits(reader, &of("ulimits")),
         labels: reader.text_map(&of("labels")),
     };
     let image = reader.text(&of("image")).filter(|image| !image.is_empty());
@@ -368,6 +370,31 @@ fn hosts(reader: &mut Reader<'_>, at: &str) -> Vec<String> {
         return pairs.map(|(name, address)| format!("{}:{}", clean(name), clean(address))).collect();
     }
     reader.text_map(at).into_iter().map(|(name, address)| format!("{name}:{address}")).collect()
+}
+
+/// Reads `ulimits`: a list of `NAME:SOFT[:HARD]`.
+fn ulimits(reader: &mut Reader<'_>, at: &str) -> Vec<Ulimit> {
+    let mut limits = Vec::new();
+    for (index, text) in reader.texts(at).into_iter().enumerate() {
+        let limit = |text: &str| match text {
+            "-1" | "unlimited" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        let parts: Vec<&str> = text.split([':', '=']).collect();
+        let read = match parts.as_slice() {
+            [name, both] => limit(both).map(|both| (*name, both, both)),
+            [name, soft, hard] => limit(soft).zip(limit(hard)).map(|(soft, hard)| (*name, soft, hard)),
+            _ => None,
+        };
+        match read {
+            Some((name, soft, hard)) => limits.push(Ulimit { name: name.to_owned(), soft, hard }),
+            None => {
+                let message = format!("`{text}` is no limit; write it like `nofile:1024:4096`");
+                reader.refuse(&format!("{at}/{index}"), message);
+            }
+        }
+    }
+    limits
 }
 
 fn size(reader: &mut Reader<'_>, at: &str) -> Option<u64> {

@@ -175,12 +175,12 @@ fn what_molecule_refuses_is_refused_with_its_place() {
 
 #[test]
 fn what_has_no_effect_is_noted() {
-    let text = "lint: |\n  yamllint .\ndependency: {enabld: false}\ndriver: {name: docker}\nplatforms:\n  - {name: i, image: x, box: y, ulimits: ['nofile:1'], networks: [{name: a}, {name: b}]}\nscenario: {test_sequence: [lint, verify a.yml  b/, converge x, side_effect c.yml]}\n";
+    let text = "lint: |\n  yamllint .\ndependency: {enabld: false}\ndriver: {name: docker}\nplatforms:\n  - {name: i, image: x, box: y, dns_servers: ['10.1'], networks: [{name: a}, {name: b}]}\nscenario: {test_sequence: [lint, verify a.yml  b/, converge x, side_effect c.yml]}\n";
     let tree = of(text);
     insta::assert_snapshot!(tree.notes().join("\n"), @r"
     molecule/default/molecule.yml:6:30: unknown key `box`; it has no effect
-    molecule/default/molecule.yml:6:42: `ulimits` has no effect: takelage's engines cannot do it yet
-    molecule/default/molecule.yml:6:66: only the first of several networks is joined
+    molecule/default/molecule.yml:6:42: `dns_servers` has no effect: takelage's engines cannot do it yet
+    molecule/default/molecule.yml:6:68: only the first of several networks is joined
     molecule/default/molecule.yml:3:22: unknown key `enabld`, did you mean `enabled`?; it has no effect
     molecule/default/molecule.yml:7:28: `lint` does nothing: Molecule has no linting any more
     molecule/default/molecule.yml:7:52: `converge` takes no arguments; `x` has no effect
@@ -244,6 +244,7 @@ platforms:
     etc_hosts: "{'one.example': '10.0.0.1'}"
     network_mode: host
     labels: {a: b}
+    ulimits: ["nofile:1024:-1"]
   - {name: own, image: x, pre_build_image: true, command: ""}
   - {name: cmd, image: x, pre_build_image: true, override_command: false, tmpfs: [/run], cgroupns_mode: host}
   - {name: init, image: x, pre_build_image: true, command: /lib/systemd/systemd, volumes: ["/sys/fs/cgroup:/sys/fs/cgroup:rw"]}
@@ -342,6 +343,16 @@ platforms:
             shm_size: Some(
                 67108864,
             ),
+            processes: None,
+            ulimits: [
+                Ulimit {
+                    name: "nofile",
+                    soft: Some(
+                        1024,
+                    ),
+                    hard: None,
+                },
+            ],
             labels: {
                 "a": "b",
             },

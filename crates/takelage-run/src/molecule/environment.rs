@@ -18,7 +18,7 @@ impl<E: Engine> Work<'_, E> {
         let mut environment = self.session.environment.clone();
         environment.extend(settings.env_file.clone());
         let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
-        if !paths.roles.is_empty() && scenario.prerun {
+        if paths.roles_differ && scenario.prerun {
             set("ANSIBLE_ROLES_PATH", joined(&paths.roles));
         }
         if scenario.prerun {

@@ -53,6 +53,17 @@ pub(super) fn write(scenario: &Scenario, connections: &Connections) -> Result<()
     variables(&inventory.join("group_vars"), &own.group_vars)
 }
 
+/// Lets a scenario find how the instances of `owner` are reached, where both have directories of their own.
+pub(super) fn share(scenario: &Scenario, owner: &Scenario) -> Result<(), StoreError> {
+    let link = scenario.places.instance_config();
+    if scenario.places.ephemeral == owner.places.ephemeral || link.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let failed = |source| StoreError { what: format!("write `{}`", link.display()), source };
+    fs::create_dir_all(&scenario.places.ephemeral).map_err(failed)?;
+    symlink(owner.places.instance_config(), &link).map_err(failed)
+}
+
 fn variables(directory: &Path, files: &Map<String, Value>) -> Result<(), StoreError> {
     files.iter().try_for_each(|(name, content)| yaml(&directory.join(name), content))
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use takelage_config::{
-    Project,
+    Prepare, Project,
     molecule::{Action, DriverKind, Scenario, Section},
 };
 use takelage_engine::{Container, ContainerRecord, Engine, EngineError};
@@ -74,7 +74,7 @@ impl<E: Engine> Work<'_, E> {
             let before = session.kept(&image.name).await?;
             let container = session.kept_or_created(image, None).await?;
             let fresh = before.is_none_or(|record| record.id != *container.id());
-            if fresh {
+            if fresh && image.prepare == Prepare::Python {
                 session.prepare(image, None, &container).await?;
             }
             Ok::<_, StepError>(fresh)

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use bytes::Bytes;
 use takelage_engine::{
-    Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine, EngineError,
-    ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress, Reference,
+    Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine,
+    EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress, Reference,
 };
 use tokio::sync::mpsc;
 
@@ -24,6 +24,10 @@ fn refuse(object: &str) -> EngineError {
 
 impl Engine for NoEngine {
     type Container = NoContainer;
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
 
     async fn describe(&self) -> Result<String, EngineError> {
         Ok("no engine".to_owned())

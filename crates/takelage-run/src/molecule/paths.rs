@@ -13,6 +13,8 @@ pub(super) struct SearchPaths {
     pub(super) roles: Vec<PathBuf>,
     pub(super) collections: Vec<PathBuf>,
     pub(super) library: Vec<PathBuf>,
+    /// Whether Ansible would look for roles elsewhere with the generated `ansible.cfg` alone.
+    pub(super) roles_differ: bool,
 }
 
 impl SearchPaths {
@@ -47,6 +49,7 @@ impl SearchPaths {
             defaults.iter().map(|path| ansible.join(path)).collect()
         };
         Self {
+            roles_differ: settings.contains_key("roles_path"),
             roles: paths(
                 "ANSIBLE_ROLES_PATH",
                 &["roles_path"],
@@ -63,6 +66,14 @@ impl SearchPaths {
                 &["plugins/modules", "/usr/share/ansible/plugins/modules"],
             ),
         }
+    }
+}
+
+impl SearchPaths {
+    /// Has roles looked for in `place` first.
+    pub(super) fn roles_in(&mut self, place: PathBuf) {
+        self.roles.insert(0, place);
+        self.roles_differ = true;
     }
 }
 

@@ -37,7 +37,7 @@ impl<E: Engine> Work<'_, E> {
         }
         for file in self.requirements(project)? {
             let required = self.require(&file).await?;
-            paths.roles.insert(0, required.roles);
+            paths.roles_in(required.roles);
             paths.collections.insert(0, required.collections);
         }
         let place = self.session.directory.scratch().join("molecule").join(self.name.as_str());
@@ -53,12 +53,12 @@ impl<E: Engine> Work<'_, E> {
             if let Some(name) = self.own_role(scenario)? {
                 let root = place.join("roles");
                 link(project, &root.join(name))?;
-                paths.roles.insert(0, root);
+                paths.roles_in(root);
             }
         }
         let roles = project.join("roles");
         if roles.is_dir() {
-            paths.roles.insert(0, roles);
+            paths.roles_in(roles);
         }
         Ok(paths)
     }

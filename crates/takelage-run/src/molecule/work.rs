@@ -15,7 +15,7 @@ use takelage_model::{
     event::{EventKind, Op, Outcome, Step},
 };
 
-use super::{STDERR, paths::SearchPaths, state::State};
+use super::{STDERR, ephemeral, paths::SearchPaths, state::State};
 use crate::{Session, StepError, session::place_identity};
 
 /// What becomes of the instances at the end of a test.
@@ -109,6 +109,7 @@ impl<'a, E: Engine> Work<'a, E> {
             paths: SearchPaths::default(),
             status: Cell::new(None),
         };
+        ephemeral::share(scenario, owner)?;
         work.paths = work.prerun().await?;
         work.environment = work.environment(&work.paths);
         Ok(work)

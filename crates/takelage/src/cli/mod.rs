@@ -97,7 +97,7 @@ pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsStri
     let mut arguments: Vec<OsString> = given.into_iter().collect();
     let called = arguments.first().and_then(|path| Path::new(path).file_name());
     if called.is_some_and(|name| name == "molecule") {
-        arguments.insert(1, "molecule".into());
+        arguments.splice(..1, ["takelage", "molecule"].map(OsString::from));
     }
     arguments
 }

@@ -108,8 +108,10 @@ pub(crate) struct SequenceArguments {
     #[arg(long, hide = true)]
     pub(crate) no_shared_state: bool,
     /// How many scenarios to work on at once: a number, `cpus` or `cpus-1`
-    #[arg(long, value_name = "N", default_value = "1", value_parser = workers)]
-    pub(crate) workers: usize,
+    ///
+    /// The output of Ansible is only shown with `-v` then.
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<usize>,
     /// Begin further scenarios although one has failed
     #[arg(long)]
     pub(crate) continue_on_failure: bool,
@@ -118,9 +120,9 @@ pub(crate) struct SequenceArguments {
     parallel: bool,
     #[arg(long, hide = true)]
     no_parallel: bool,
-    /// Accepted; there is always a summary
+    /// List all actions once more at the end
     #[arg(long, overrides_with = "no_report")]
-    report: bool,
+    pub(crate) report: bool,
     #[arg(long, hide = true)]
     no_report: bool,
     /// Accepted; the output of Ansible has no borders
@@ -147,7 +149,7 @@ impl SequenceArguments {
             driver_name: None,
             shared_state: false,
             no_shared_state: false,
-            workers: 1,
+            workers: None,
             continue_on_failure: false,
             parallel: false,
             no_parallel: false,

@@ -43,16 +43,17 @@ pub(crate) fn run(
     reported(
         settings,
         settings.style,
-        |_| {},
+        |_| false,
         async |run, events, cancel| session(settings, work, run, events, cancel, verb).await,
     )
 }
 
-/// Runs `work` with reports and signals around it; every event is shown by `show` before it is reported.
+/// Runs `work` with reports and signals around it; `show` says of an event whether it has shown it, so that
+/// no report for people has to.
 pub(crate) fn reported(
     settings: &Settings,
     style: Style,
-    show: fn(&Event),
+    show: impl Fn(&Event) -> bool + Send + 'static,
     work: impl AsyncFnOnce(RunId, Events, Cancel) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     let runtime = super::runtime()?;
@@ -61,8 +62,11 @@ pub(crate) fn reported(
         let run = new_run();
         let (dispatcher, events) =
             Dispatcher::start(run.clone(), reporters, move |reporters: &mut Reporters, event: &Event| {
-                show(event);
-                reporters.handle(event);
+                if show(event) {
+                    reporters.record(event);
+                } else {
+                    reporters.handle(event);
+                }
             });
         let cancel = Cancel::default();
         let watch = tokio::spawn(watch_signals(cancel.clone(), events.clone()));

@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
 
     /// Reads a scenario as its files have it.
     pub(super) fn load(&self, found: &Discovered) -> Result<Scenario, Failure> {
-        self.read(found, None, None)
+        self.read(found, &Choices::default())
     }
 
     /// Reads a scenario as the command line wants it.
@@ -86,7 +86,9 @@ impl<'a> Context<'a> {
             (_, true) => Some(false),
             _ => None,
         };
-        let mut scenario = self.read(found, shared, arguments.driver_name.as_deref())?;
+        let driver = arguments.driver_name.as_deref();
+        let apart = arguments.workers.is_some_and(|workers| workers > 1);
+        let mut scenario = self.read(found, &Choices { shared_state: shared, driver, apart })?;
         let platform = arguments.platform_name.as_deref();
         if let Some(name) = platform.or_else(|| self.settings.variable("MOLECULE_PLATFORM_NAME")) {
             scenario.platforms.retain(|platform| platform.name == name);
@@ -110,17 +112,15 @@ impl<'a> Context<'a> {
         Ok(molecule::read_env_file(&self.env_file)?)
     }
 
-    fn read(
-        &self,
-        found: &Discovered,
-        shared_state: Option<bool>,
-        driver: Option<&str>,
-    ) -> Result<Scenario, Failure> {
+    fn read(&self, found: &Discovered, choices: &Choices<'_>) -> Result<Scenario, Failure> {
         let given = self.settings.variable("MOLECULE_EPHEMERAL_DIRECTORY");
         let given = given.map(|path| self.directory.join(path));
         let places = |name: &str, shared: bool| {
             let own = if shared { self.shared_directory() } else { self.generated.join(plain(name)) };
-            (given.clone().unwrap_or_else(|| own.clone()), own.join("state.yml"))
+            let ephemeral = given.clone().unwrap_or_else(|| own.clone());
+            let apart = shared && choices.apart;
+            let ephemeral = if apart { ephemeral.join(plain(name)) } else { ephemeral };
+            (ephemeral, own.join("state.yml"))
         };
         let surroundings = Surroundings {
             environment: &self.settings.environment,
@@ -128,11 +128,20 @@ impl<'a> Context<'a> {
             base_configs: &self.base_configs,
             env_file: &self.env_file,
             places: &places,
-            shared_state,
-            driver,
+            shared_state: choices.shared_state,
+            driver: choices.driver,
         };
         Ok(molecule::load(&found.file, &found.name, &surroundings)?)
     }
+}
+
+/// What the command line says about a scenario.
+#[derive(Debug, Default)]
+struct Choices<'a> {
+    shared_state: Option<bool>,
+    driver: Option<&'a str>,
+    /// Scenarios that share their state have generated files of their own, because they run at the same time.
+    apart: bool,
 }
 
 /// Returns a directory's name for a scenario that may lie deeper.

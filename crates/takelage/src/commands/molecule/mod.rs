@@ -5,6 +5,7 @@ mod init;
 mod list;
 mod login;
 mod matrix;
+mod recap;
 mod reset;
 mod sequence;
 
@@ -27,7 +28,8 @@ const DRIVERS: [(&str, &str); 4] = [
 /// Carries out a command and returns the exit status, which is Molecule's.
 pub(crate) fn molecule(arguments: &MoleculeArguments, settings: &Settings) -> Result<u8, Failure> {
     let context = Context::new(settings, &arguments.options)?;
-    let run = |command, arguments: &_| sequence::carry_out(&context, command, arguments, sequence::More::default());
+    let run =
+        |command, arguments: &_| sequence::carry_out(&context, command, arguments, sequence::More::default());
     match &arguments.command {
         MoleculeCommand::Test(test) => {
             let more = sequence::More { destroy: Some(test.destroy), force: false };

@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     io::{BufRead as _, IsTerminal as _},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use indexmap::IndexMap;
@@ -24,7 +24,10 @@ use takelage_run::{
     },
 };
 
-use super::context::{Context, DEFAULT};
+use super::{
+    context::{Context, DEFAULT},
+    recap::Recap,
+};
 use crate::{
     cli::{DestroyWhen, SequenceArguments},
     commands::{engine, run},
@@ -45,6 +48,8 @@ struct Job {
     scenarios: Vec<Scenario>,
     default: Option<Scenario>,
     settings: RunSettings,
+    /// How many scenarios at once the command line names.
+    announced: Option<usize>,
 }
 
 /// Carries out `command` on the scenarios that are meant, and returns Molecule's exit status.
@@ -69,16 +74,28 @@ pub(super) fn carry_out(
         None
     };
     let settings = settings(context, arguments, &more)?;
-    let job = Job { command, scenarios, default, settings };
+    let job = Job { command, scenarios, default, settings, announced: arguments.workers };
     let status = Cell::new(1);
     // What programs print comes between the lines, and at their own verbosity.
     let style = context.settings.style;
     let style = Style { live: false, verbosity: style.verbosity.min(0), ..style };
-    let exit = run::reported(context.settings, style, show, async |run, events, cancel| {
+    // Side by side, lines of several scenarios would mix; a failure shows its own.
+    let mixed = job.settings.workers > 1 && job.settings.verbosity == 0 && !context.debug;
+    let quiet = context.settings.style.verbosity < 0;
+    let recap = Arc::new(Mutex::new(Recap::default()));
+    let folded = Arc::clone(&recap);
+    let see = move |event: &Event| {
+        folded.lock().unwrap_or_else(PoisonError::into_inner).add(event);
+        !mixed && !quiet && show(event)
+    };
+    let exit = run::reported(context.settings, style, see, async |run, events, cancel| {
         let verdict = begin(context, job, run, events, cancel).await?;
         status.set(verdict.status());
         Ok(exit(&verdict))
     })?;
+    if arguments.report {
+        output::talk(&recap.lock().unwrap_or_else(PoisonError::into_inner).text());
+    }
     Ok(if exit == Exit::Done { 0 } else { status.get() })
 }
 
@@ -93,6 +110,7 @@ fn settings(
     more: &More,
 ) -> Result<RunSettings, Failure> {
     let global = context.settings;
+    let workers = arguments.workers.unwrap_or(1);
     let from_variable = global.variable("MOLECULE_VERBOSITY").and_then(|text| text.parse().ok());
     Ok(RunSettings {
         additions: Additions {
@@ -112,8 +130,9 @@ fn settings(
             Some(DestroyWhen::OnFailure) => Destroy::OnFailure,
             Some(DestroyWhen::Ask) => Destroy::Ask,
         },
-        force: more.force,
-        workers: arguments.workers,
+        // Side by side, nobody has prepared for the others.
+        force: more.force || workers > 1,
+        workers,
         continue_on_failure: arguments.continue_on_failure,
         env_file: context.env_file_variables()?,
         home: global.home.clone(),
@@ -151,7 +170,7 @@ async fn begin(
     let environment = settings.environment.clone();
     if needs_engine {
         let chosen = engine::choose(settings, None, directory.scratch()).await?;
-        let described = format!("{}, {}", chosen.engine.describe().await?, chosen.why);
+        let described = format!("{}, {}", chosen.described, chosen.why);
         let engine = chosen.engine;
         let parts = SessionParts {
             engine,
@@ -206,6 +225,11 @@ async fn work<E: Engine>(
     if let Some((namespace, name)) = takelage_config::molecule::collection(&parts.project.root) {
         events.note(Level::Info, format!("Collection '{namespace}.{name}' detected"), None);
     }
+    if let Some(workers) = job.announced {
+        let plural = if workers == 1 { "" } else { "s" };
+        let message = format!("Starting parallel execution with {workers} worker{plural}");
+        events.note(Level::Info, message, None);
+    }
     let session = Session::begin(parts).await?;
     let verdict =
         run_scenarios(&session, &job.scenarios, job.default.as_ref(), job.command, &job.settings).await;
@@ -215,10 +239,34 @@ async fn work<E: Engine>(
             events.note(Level::Error, message, hint::of_step(&failure.error));
         }
     }
-    for scenario in &verdict.not_started {
-        events.note(Level::Warning, format!("`{scenario}` was not started"), None);
+    if job.scenarios.len() > 1 {
+        tell_several(&events, &job.scenarios, &verdict);
     }
     Ok(verdict)
+}
+
+/// Says which of several scenarios succeeded, which failed at what, and which did not begin.
+fn tell_several(events: &Events, scenarios: &[Scenario], verdict: &ScenarioVerdict) {
+    let failed = |name: &str| verdict.failures.iter().any(|failure| failure.scenario == name);
+    for Scenario { name, .. } in scenarios {
+        if !failed(name) && !verdict.not_started.contains(name) && !verdict.interrupted {
+            events.note(Level::Info, format!("Scenario '{name}' completed successfully"), None);
+        }
+    }
+    if !verdict.failures.is_empty() {
+        let names: Vec<&str> = verdict.failures.iter().map(|failure| failure.scenario.as_str()).collect();
+        events.note(Level::Warning, format!("Scenarios failed: {}", names.join(", ")), None);
+    }
+    for failure in &verdict.failures {
+        if let Some(action) = failure.action {
+            events.note(Level::Warning, format!("Failed: {} > {action}", failure.scenario), None);
+        }
+    }
+    if !verdict.not_started.is_empty() {
+        let message = format!("Fail-fast: not started are {}", verdict.not_started.join(", "));
+        let hint = "`--continue-on-failure` starts them all".to_owned();
+        events.note(Level::Warning, message, Some(hint));
+    }
 }
 
 fn exit(verdict: &ScenarioVerdict) -> Exit {
@@ -244,13 +292,17 @@ fn project(context: &Context<'_>) -> Project {
     }
 }
 
-/// Prints what Ansible and pytest print, where they print it.
-fn show(event: &Event) {
-    let EventKind::Output { program, line, .. } = &event.kind else { return };
+/// Prints what Ansible and pytest print, where they print it. Says whether the event was such a line.
+fn show(event: &Event) -> bool {
+    let EventKind::Output { program, line, .. } = &event.kind else { return false };
     if PRINTING.contains(&program.as_str()) {
         // A reader that has gone away has seen enough; the work goes on.
         let _ = output::data(&format!("{line}\n"));
+        true
     } else if program.strip_suffix(STDERR).is_some_and(|program| PRINTING.contains(&program)) {
         output::talk(&format!("{line}\n"));
+        true
+    } else {
+        false
     }
 }
