@@ -5,8 +5,10 @@ use indexmap::IndexMap;
 /// What `container:` says. None and empty are the engine's defaults.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Container {
-    /// Runs instead of the image's entrypoint and command.
+    /// Runs instead of the image's entrypoint and command. An empty one leaves those; without any, something waits.
     pub command: Option<Vec<String>>,
+    /// Whether the image's entrypoint stays in front of the command, as Molecule's drivers have it.
+    pub keep_entrypoint: bool,
     /// Boot systemd, and set what it needs short of `privileged`.
     pub systemd: bool,
     /// Capabilities beyond the engine's default set; `-NAME` drops one.
@@ -43,6 +45,8 @@ pub struct Container {
     pub processes: Option<u32>,
     /// Limits of each process.
     pub ulimits: Vec<Ulimit>,
+    /// Labels beyond takelage's own.
+    pub labels: IndexMap<String, String>,
 }
 
 /// A limit of each process of a container.

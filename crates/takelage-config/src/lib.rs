@@ -6,16 +6,19 @@
 //! ```
 //!
 //! Every stage adds to one list of problems, each with the position in the file as written. This crate never
-//! reads the environment (variables come in as a function) and touches the disk only in [`find`] and [`load`].
+//! reads the environment (variables come in as a function) and touches the disk only in [`find`], [`load`] and
+//! [`molecule`], which reads the scenarios of Molecule into the same [`Project`].
 
 mod amount;
 mod assemble;
 mod container;
 mod document;
 mod error;
+mod glob;
 mod image;
 mod interpolation;
 mod metadata;
+pub mod molecule;
 mod position;
 mod project;
 mod scalar;

@@ -42,6 +42,10 @@ impl Marks {
         self.0.insert(pointer, mark);
     }
 
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (String, Mark)> {
+        self.0.into_iter()
+    }
+
     pub(crate) fn get(&self, pointer: &str) -> Option<&Mark> {
         self.0.get(pointer)
     }

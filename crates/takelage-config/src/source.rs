@@ -11,7 +11,8 @@ use crate::{
     error::Fault,
     interpolation::{Interpolated, interpolate},
     position::Position,
-    settings, shape, yaml,
+    settings, shape,
+    yaml::{self, Duplicates},
 };
 
 /// The project file's name.
@@ -122,7 +123,8 @@ fn check(source: &Source<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<Pr
 }
 
 fn understand(source: &Source<'_>, text: &Interpolated) -> Result<Project, Vec<Fault>> {
-    let yaml::Document { value, marks, mut faults } = yaml::read(&text.text, &|index| text.locate(index));
+    let yaml::Document { value, marks, mut faults } =
+        yaml::read(&text.text, Duplicates::Refused, &|index| text.locate(index));
     let Some(mut value) = value else { return Err(faults) };
     faults.extend(shape::check(&mut value, &marks));
     let document: document::Document = match serde_json::from_value(value) {

@@ -20,6 +20,15 @@ const DEPTH: usize = 64;
 /// More values than this, aliases unfolded, are refused.
 const VALUES: usize = 100_000;
 
+/// What a key means that is in one map twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duplicates {
+    /// A fault.
+    Refused,
+    /// The last one counts, as in `PyYAML`.
+    LastWins,
+}
+
 /// What a text holds. There may be faults beside a value.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
@@ -29,8 +38,15 @@ pub(crate) struct Document {
 }
 
 /// Reads one YAML document. `locate` turns a character's index in `text` into its position in the file.
-pub(crate) fn read(text: &str, locate: &dyn Fn(usize) -> Position) -> Document {
-    let mut tree = Tree { locate, anchors: HashMap::new(), open: Vec::new(), root: None, faults: Vec::new() };
+pub(crate) fn read(text: &str, duplicates: Duplicates, locate: &dyn Fn(usize) -> Position) -> Document {
+    let mut tree = Tree {
+        locate,
+        duplicates,
+        anchors: HashMap::new(),
+        open: Vec::new(),
+        root: None,
+        faults: Vec::new(),
+    };
     if let Err(fault) = tree.grow(text) {
         tree.faults.push(fault);
         return Document { faults: tree.faults, ..Document::default() };
@@ -86,6 +102,7 @@ enum Kind {
 
 struct Tree<'a> {
     locate: &'a dyn Fn(usize) -> Position,
+    duplicates: Duplicates,
     anchors: HashMap<usize, Rc<Node>>,
     open: Vec<Open>,
     root: Option<Rc<Node>>,
@@ -161,12 +178,14 @@ impl Tree<'_> {
     }
 
     fn key(&mut self, new: Key) {
-        let Some(Open { kind: Kind::Map { key, seen, .. }, .. }) = self.open.last_mut() else { return };
-        if let Some(first) = seen.get(&new.text) {
-            let message = format!("key `{}` is here a second time, the first is at {first}", new.text);
-            self.faults.push(Fault::new(new.at, message));
-        } else {
-            seen.insert(new.text.clone(), new.at);
+        let Some(Open { kind: Kind::Map { entries, key, seen }, .. }) = self.open.last_mut() else { return };
+        match (seen.insert(new.text.clone(), new.at), self.duplicates) {
+            (Some(first), Duplicates::Refused) => {
+                let message = format!("key `{}` is here a second time, the first is at {first}", new.text);
+                self.faults.push(Fault::new(new.at, message));
+            }
+            (Some(_), Duplicates::LastWins) => entries.retain(|entry| entry.key.text != new.text),
+            (None, _) => {}
         }
         *key = Some(new);
     }

@@ -186,7 +186,7 @@ pub struct Step {
     pub image: ImageName,
     /// The operation.
     pub op: Op,
-    /// The layer, when the image has `layers:`.
+    /// The layer, when the image has `layers:`; the playbook, when a scenario's sequence names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
 }
@@ -195,6 +195,10 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Op {
+    /// Install the roles and collections that a scenario needs.
+    Dependency,
+    /// Run the playbook that cleans up outside of the containers.
+    Cleanup,
     /// Check the syntax of the playbooks.
     Syntax,
     /// Make a base image from packages.
@@ -209,6 +213,10 @@ pub enum Op {
     Converge,
     /// Run the playbook again, expecting no change.
     Idempotence,
+    /// Run the playbook without changing anything.
+    Check,
+    /// Run the playbook that disturbs the containers.
+    SideEffect,
     /// Run the checks.
     Verify,
     /// Make an image of the container.
@@ -223,6 +231,8 @@ impl Op {
     /// Returns the operation's name as users type and read it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Dependency => "dependency",
+            Self::Cleanup => "cleanup",
             Self::Syntax => "syntax",
             Self::Bootstrap => "bootstrap",
             Self::Resolve => "resolve",
@@ -230,6 +240,8 @@ impl Op {
             Self::Prepare => "prepare",
             Self::Converge => "converge",
             Self::Idempotence => "idempotence",
+            Self::Check => "check",
+            Self::SideEffect => "side-effect",
             Self::Verify => "verify",
             Self::Commit => "commit",
             Self::Tag => "tag",

@@ -25,6 +25,9 @@ def main():
     """Runs the program that the first argument names."""
     program = sys.argv[1]
     sys.argv = [program] + sys.argv[2:]
+    beside = os.environ.get("TAKELAGE_REPORT") == "beside"
+    if os.environ.get("TAKELAGE_DIFF"):
+        os.environ.setdefault("ANSIBLE_DIFF_ALWAYS", "1")
     settings = read_settings()
     if settings.get("config"):
         apply_config(settings["config"])
@@ -33,7 +36,9 @@ def main():
     module, name = PROGRAMS[program]
     cli = getattr(importlib.import_module(module), name)
     add_plugins()
-    if os.environ.get("ANSIBLE_STDOUT_CALLBACK") == "takelage":
+    if beside:
+        report_beside()
+    if beside or os.environ.get("ANSIBLE_STDOUT_CALLBACK") == "takelage":
         keep_stats()
         report_failures(cli)
     cli.cli_executor(sys.argv)
@@ -114,6 +119,27 @@ def add_plugins():
 
     connection_loader.add_directory(os.path.join(HERE, "plugins", "connection"))
     callback_loader.add_directory(os.path.join(HERE, "plugins", "callback"))
+
+
+def report_beside():
+    """Has the callback plugin report besides the one that prints, which stays as the user has it."""
+    from ansible.executor.task_queue_manager import TaskQueueManager
+    from ansible.plugins.loader import callback_loader
+
+    original = TaskQueueManager.load_callbacks
+
+    def load_callbacks(self):
+        original(self)
+        if getattr(self, "_takelage_reports", False):
+            return
+        self._takelage_reports = True
+        plugin = callback_loader.get("takelage")
+        if hasattr(plugin, "_init_callback_methods"):
+            plugin._init_callback_methods()
+        plugin.set_options()
+        self._callback_plugins.append(plugin)
+
+    TaskQueueManager.load_callbacks = load_callbacks
 
 
 def keep_stats():

@@ -6,4 +6,4 @@ import pytest
 
 if __name__ == "__main__":
     sys.argv[0] = "pytest"
-    sys.exit(pytest.console_main())
+    sys.exit(pytest.main())

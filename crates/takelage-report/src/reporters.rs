@@ -65,6 +65,11 @@ impl Reporters {
             self.terminal = None;
             self.errors.push(ReportError::Terminal(source));
         }
+        self.record(event);
+    }
+
+    /// Passes one event to every report but the one for people, who have seen it already.
+    pub fn record(&mut self, event: &Event) {
         if let Some(events) = &mut self.events
             && let Err(source) = events.handle(event)
         {

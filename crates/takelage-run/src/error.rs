@@ -43,6 +43,51 @@ pub enum StepError {
         /// The tasks, with file and line.
         tasks: Vec<String>,
     },
+    /// Galaxy would not take the name of the project's role.
+    #[error(
+        "`{name}` is no name for a role: it must be `namespace.role` in lowercase letters, digits and `_`"
+    )]
+    RoleName {
+        /// The name.
+        name: String,
+    },
+    /// A program that a scenario asks for failed.
+    #[error("`{program}` ended with status {status}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Its exit status.
+        status: i32,
+    },
+    /// A program that a scenario asks for could not be started.
+    #[error("cannot start `{program}`")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nothing makes the instances of a scenario.
+    #[error("takelage has no driver `{driver}`, and the scenario has no `create.yml` of its own")]
+    NoDriver {
+        /// The driver's name.
+        driver: String,
+    },
+    /// A scenario's image has to be built first.
+    #[error("platform `{platform}` is built with `{dockerfile}`, which this version of takelage cannot do")]
+    Dockerfile {
+        /// The platform.
+        platform: String,
+        /// The file.
+        dockerfile: String,
+    },
+    /// The playbook was never run before.
+    #[error("the scenario `{scenario}` has not converged, so nothing can be said about a second time")]
+    NotConverged {
+        /// The scenario.
+        scenario: String,
+    },
     /// The image's own command ends at once, so that nothing can be checked in its container.
     #[error(
         "the command of image `{image}` ended with status {status} before anything could be checked{}",
@@ -130,8 +175,15 @@ impl StepError {
         match self {
             Self::Told(error) => error.exit(),
             _ if self.is_interruption() => Exit::Interrupted,
-            Self::UnknownImage { .. } | Self::NoContainer { .. } | Self::Reference(_) => Exit::Usage,
+            Self::UnknownImage { .. }
+            | Self::NoContainer { .. }
+            | Self::RoleName { .. }
+            | Self::NoDriver { .. }
+            | Self::Dockerfile { .. }
+            | Self::NotConverged { .. }
+            | Self::Reference(_) => Exit::Usage,
             Self::NotIdempotent { .. }
+            | Self::Program { .. }
             | Self::CommandEnded { .. }
             | Self::Engine(EngineError::Ended { .. } | EngineError::Systemd { .. }) => Exit::Failed,
             Self::Ansible(error) if error.is_users() => Exit::Failed,

@@ -2,12 +2,13 @@
 //!
 //! A [`Session`] is one run of one project on one engine. The `verbs` are what users ask for; each is a sequence
 //! of `steps`, scheduled per image along the chain. Whatever happens goes through the [`Dispatcher`], which
-//! numbers it for the reports.
+//! numbers it for the reports. [`molecule`] runs the sequences of scenarios on the same steps.
 
 mod cancel;
 mod debian;
 mod dispatcher;
 mod error;
+pub mod molecule;
 mod recipe;
 mod revision;
 mod schedule;

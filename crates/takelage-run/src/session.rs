@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -63,7 +64,7 @@ pub struct Session<E> {
     /// This run.
     pub run: RunId,
     /// This run's place for large files.
-    pub directory: RunDirectory,
+    pub directory: Arc<RunDirectory>,
     /// Where events go.
     pub events: Events,
     /// How it is interrupted.
@@ -74,7 +75,7 @@ pub struct Session<E> {
     pub options: Options,
     /// What the command line and the project want of the toolchain.
     pub wanted: Wanted,
-    toolchain: OnceCell<Toolchain>,
+    toolchain: Arc<OnceCell<Toolchain>>,
     required: OnceCell<Option<Required>>,
     files: OnceCell<ProjectFiles>,
 }
@@ -98,10 +99,15 @@ pub struct SessionParts<E> {
 /// Returns a project's identity: its name, as far as references can have it, and eight digits of a digest of its
 /// place. Two checkouts of one project differ.
 pub(crate) fn identity(project: &Project) -> String {
-    let place = project.root.canonicalize().unwrap_or_else(|_| project.root.clone());
+    place_identity(&project.name, &project.root)
+}
+
+/// Returns the identity of what is called `name` and lies at `place`.
+pub(crate) fn place_identity(name: &str, place: &Path) -> String {
+    let place = place.canonicalize().unwrap_or_else(|_| place.to_owned());
     let digest = Sha256::digest(std::os::unix::ffi::OsStrExt::as_bytes(place.as_os_str()));
     let fit = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let words: String = project.name.chars().map(fit).collect();
+    let words: String = name.chars().map(fit).collect();
     let words: Vec<&str> = words.split('-').filter(|word| !word.is_empty()).collect();
     let name: String = words.join("-").chars().take(40).collect();
     format!(
@@ -120,18 +126,38 @@ impl<E: Engine> Session<E> {
             project: parts.project,
             store: parts.store,
             run: parts.run,
-            directory: parts.directory,
+            directory: Arc::new(parts.directory),
             events: parts.events,
             cancel: parts.cancel,
             environment: parts.environment,
             options: parts.options,
             wanted: parts.wanted,
-            toolchain: OnceCell::new(),
+            toolchain: Arc::default(),
             required: OnceCell::new(),
             files: OnceCell::new(),
         };
         session.remove_leavings().await?;
         Ok(session)
+    }
+
+    /// Returns a session of the same run on another project, with the same toolchain.
+    pub(crate) fn beside(&self, project: Project) -> Self {
+        Self {
+            id: identity(&project),
+            engine: self.engine.clone(),
+            project,
+            store: self.store.clone(),
+            run: self.run.clone(),
+            directory: Arc::clone(&self.directory),
+            events: self.events.clone(),
+            cancel: self.cancel.clone(),
+            environment: self.environment.clone(),
+            options: self.options.clone(),
+            wanted: self.wanted.clone(),
+            toolchain: Arc::clone(&self.toolchain),
+            required: OnceCell::new(),
+            files: OnceCell::new(),
+        }
     }
 
     /// Returns the image that commands mean: the named one, or the last.

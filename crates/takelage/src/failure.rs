@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use takelage_config::ConfigError;
+use takelage_config::{ConfigError, molecule::DiscoveryError};
 use takelage_engine::EngineError;
 use takelage_model::{Exit, ImageName};
 use takelage_python::ToolchainError;
@@ -20,6 +20,24 @@ pub(crate) enum Failure {
     NoCacheDirectory,
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Scenario(#[from] DiscoveryError),
+    #[error("Instances missing: the scenario `{scenario}` has no platform `{name}`")]
+    NoPlatform { name: String, scenario: String },
+    #[error("there is no command `{command}` with a sequence of actions")]
+    NoSequence { command: String },
+    #[error("there is no instance `{name}`")]
+    NoInstance { name: String },
+    #[error("there are several instances: {}", known.join(", "))]
+    WhichInstance { known: Vec<String> },
+    #[error("there is a scenario already in `{}`", directory.display())]
+    ScenarioExists { directory: PathBuf },
+    #[error("cannot remove `{}`", path.display())]
+    Remove {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the project `{name}` has no images")]
     NoImages { name: String },
     #[error("there is no image `{name}` in this project; it has {}", known(images))]
@@ -61,6 +79,12 @@ impl Failure {
             Self::Config(ConfigError::Read { .. }) => Exit::Surroundings,
             Self::Config(_)
             | Self::NoDirectory { .. }
+            | Self::Scenario(_)
+            | Self::NoPlatform { .. }
+            | Self::NoSequence { .. }
+            | Self::NoInstance { .. }
+            | Self::WhichInstance { .. }
+            | Self::ScenarioExists { .. }
             | Self::NoImages { .. }
             | Self::UnknownImage { .. }
             | Self::SourceDateEpoch { .. } => Exit::Usage,

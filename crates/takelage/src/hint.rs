@@ -1,6 +1,6 @@
 //! What to do about a failure: one table from typed errors to advice in the imperative.
 
-use takelage_config::ConfigError;
+use takelage_config::{ConfigError, molecule::DiscoveryError};
 use takelage_engine::EngineError;
 use takelage_python::{ansible::AnsibleError, prepare::PrepareError};
 use takelage_run::StepError;
@@ -16,6 +16,14 @@ pub(crate) fn of_failure(failure: &Failure) -> Option<String> {
         Failure::Config(ConfigError::Settings { .. }) => {
             "projects of the Ruby takelage are not read by this version; write a `takelage.yml` with `images:`".to_owned()
         }
+        Failure::Scenario(DiscoveryError::Unknown { known, .. }) if !known.is_empty() => {
+            format!("the scenarios are {}", known.join(", "))
+        }
+        Failure::Scenario(DiscoveryError::None { .. }) => {
+            "make one with `molecule init scenario`, or call it from the directory above `molecule`".to_owned()
+        }
+        Failure::NoInstance { .. } => "`molecule list` shows the instances".to_owned(),
+        Failure::WhichInstance { .. } => "name one with `--host`".to_owned(),
         Failure::NoImages { .. } => "add one below `images:`".to_owned(),
         Failure::Engine(error) => return of_engine(error),
         Failure::Step(error) => return of_step(error),
@@ -32,6 +40,13 @@ pub(crate) fn of_step(error: &StepError) -> Option<String> {
         StepError::NotIdempotent { .. } => {
             "make these tasks change nothing where nothing has to change, for example with `changed_when` or `creates`"
                 .to_owned()
+        }
+        StepError::NotConverged { .. } => "run `molecule converge` first".to_owned(),
+        StepError::NoDriver { .. } => {
+            "give the scenario `create.yml` and `destroy.yml`, or use the driver `docker`".to_owned()
+        }
+        StepError::Dockerfile { .. } => {
+            "build the image before, and use it with `pre_build_image: true`".to_owned()
         }
         StepError::CommandEnded { .. } => {
             "give the image a command that stays, with `config: {cmd: …}`, or remove `tests:`".to_owned()

@@ -8,7 +8,7 @@ mod log;
 mod output;
 mod settings;
 
-use std::process::{ExitCode, Termination as _};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
@@ -17,11 +17,16 @@ fn main() -> ExitCode {
     if let Some(exit) = takelage_engine::embedded::helper(std::env::args_os()) {
         return exit;
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::parse_from(cli::arguments(std::env::args_os()));
     log::start(cli.options.verbose);
     let settings = settings::Settings::resolve(&cli.options);
-    match settings.and_then(|settings| commands::run(cli.command, &settings)) {
-        Ok(exit) => exit.report(),
-        Err(failure) => output::report(&failure, cli.options.color).report(),
+    let color = cli.options.color;
+    if let cli::Command::Molecule(arguments) = &cli.command {
+        // It keeps the exit statuses of the program that it stands for.
+        let ended = settings.and_then(|settings| commands::molecule(arguments, &settings));
+        return ended.map_or_else(|failure| output::report_molecule(&failure, color), ExitCode::from);
     }
+    let ended = settings.and_then(|settings| commands::run(cli.command, &settings));
+    let exit = ended.unwrap_or_else(|failure| output::report(&failure, color));
+    ExitCode::from(exit.code())
 }

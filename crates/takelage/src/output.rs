@@ -1,6 +1,6 @@
 //! The only place that writes to the terminal by itself: data to standard output, failures to standard error.
 
-use std::{error::Error as _, io::Write as _};
+use std::{error::Error as _, io::Write as _, process::ExitCode};
 
 use anstream::ColorChoice as Choice;
 use takelage_model::Exit;
@@ -15,6 +15,21 @@ pub(crate) fn data(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(Failure::Stdout),
     }
+}
+
+/// Writes to standard error.
+pub(crate) fn talk(text: &str) {
+    // A standard error that cannot be written to leaves nobody to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Says why a command of `molecule` could not do its work, and returns its exit status.
+pub(crate) fn report_molecule(failure: &Failure, color: Option<ColorChoice>) -> ExitCode {
+    report(failure, color);
+    ExitCode::from(match failure {
+        Failure::NoPlatform { .. } => 4,
+        _ => 1,
+    })
 }
 
 /// Returns a failure with all its causes in one sentence.

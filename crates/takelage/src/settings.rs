@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) environment: BTreeMap<String, String>,
     /// Where to look for the project file.
     pub(crate) directory: PathBuf,
+    /// The user's home directory.
+    pub(crate) home: Option<PathBuf>,
     /// What `--engine` says.
     pub(crate) engine: Option<EngineChoice>,
     /// Where takelage remembers what it did; none if nothing says where.
@@ -47,12 +49,14 @@ impl Settings {
                 .map_err(|_| Failure::NoDirectory { path: path.clone() })?,
             None => current.clone(),
         };
-        let cache = match (&options.cache_dir, environment.get("XDG_CACHE_HOME"), environment.get("HOME")) {
+        // Without the variable, the user's entry in the system's own list counts.
+        let home = environment.get("HOME").map(PathBuf::from).or_else(std::env::home_dir);
+        let cache = match (&options.cache_dir, environment.get("XDG_CACHE_HOME"), &home) {
             (Some(directory), ..) => Some(place(&current.join(directory))),
             (None, Some(cache), _) if Path::new(cache).is_absolute() => {
                 Some(Path::new(cache).join("takelage"))
             }
-            (None, _, Some(home)) => Some(Path::new(home).join(".cache/takelage")),
+            (None, _, Some(home)) => Some(home.join(".cache/takelage")),
             (None, _, None) => None,
         };
         let terminal = std::io::stderr().is_terminal();
@@ -69,6 +73,7 @@ impl Settings {
             verbosity: if options.quiet { -1 } else { i8::try_from(options.verbose).unwrap_or(i8::MAX) },
         };
         Ok(Self {
+            home,
             directory,
             engine: options.engine.map(|engine| match engine {
                 EngineOption::Auto => EngineChoice::Auto,

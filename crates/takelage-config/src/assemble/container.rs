@@ -34,6 +34,7 @@ impl Assembly<'_> {
         Container {
             volumes: volumes.collect(),
             command: container.command.map(|command| self.words(command, &of("command"))),
+            keep_entrypoint: false,
             systemd: container.systemd,
             capabilities: container.capabilities,
             tmpfs,
@@ -51,6 +52,7 @@ impl Assembly<'_> {
             shm_size: container.shm_size.and_then(|size| self.size(&size, &of("shm_size"))),
             processes: container.processes.and_then(|count| self.processes(&count, &of("processes"))),
             ulimits: self.ulimits(&container.ulimits, &of("ulimits")),
+            labels: IndexMap::new(),
         }
     }
 

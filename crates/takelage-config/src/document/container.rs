@@ -10,7 +10,7 @@ use super::{Command, Text};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Container {
-    /// Runs instead of the image's entrypoint and command. A string is split as a shell splits words.
+    /// Runs instead of the image's entrypoint and command, which `""` leaves. A string is split as a shell splits words.
     pub(crate) command: Option<Command>,
     /// Boot systemd, and set what it needs short of `privileged`. Default: `false`.
     #[serde(default)]

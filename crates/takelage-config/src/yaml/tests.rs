@@ -7,7 +7,7 @@ use super::*;
 
 /// Reads without interpolation, so that an index is counted off in the text itself.
 fn read_plain(text: &str) -> Document {
-    read(text, &|index| place(text, index))
+    read(text, Duplicates::Refused, &|index| place(text, index))
 }
 
 fn place(text: &str, index: usize) -> Position {

@@ -3,6 +3,7 @@
 mod any;
 mod disk;
 mod files;
+mod molecule;
 mod problems;
 mod project;
 mod schema;

@@ -100,6 +100,11 @@ impl Ledger {
         sum.ignored += totals.ignored;
     }
 
+    /// Returns what was done, whatever came of it.
+    pub(super) fn converged(self) -> Converged {
+        self.converged
+    }
+
     /// Says how the run ended. `status` describes the program's end; `success` is whether it ended with 0.
     pub(super) fn close(
         self,

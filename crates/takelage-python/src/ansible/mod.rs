@@ -3,6 +3,7 @@
 mod error;
 mod input;
 mod inventory;
+mod invoke;
 mod ledger;
 mod playbook;
 mod requirements;
@@ -12,6 +13,7 @@ pub use error::{AnsibleError, FailedTask};
 pub(crate) use input::Input;
 pub(crate) use inventory::INVENTORY_FILE;
 pub use inventory::{Group, Inventory, Variables};
+pub use invoke::{Invocation, Invoked, invoke};
 pub use ledger::{ChangedTask, Converged};
 pub use playbook::Playbook;
 pub use requirements::{Required, require};

@@ -80,7 +80,7 @@ impl<E: Engine> Session<E> {
     }
 
     /// Opens the socket of one step.
-    pub(super) async fn bridge(
+    pub(crate) async fn bridge(
         &self,
         hosts: HashMap<String, E::Container>,
         step: &Step,
@@ -153,7 +153,7 @@ pub(super) fn inventory(image: &Image) -> Inventory {
 }
 
 /// Says what a playbook did in a few words.
-pub(super) fn summary(totals: &Totals) -> String {
+pub(crate) fn summary(totals: &Totals) -> String {
     let done = totals.ok + totals.skipped + totals.rescued + totals.ignored;
     let tasks = if done == 1 { "task" } else { "tasks" };
     format!("{done} {tasks}, {} changed", totals.changed)

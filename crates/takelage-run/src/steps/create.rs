@@ -75,7 +75,8 @@ impl<E: Engine> Session<E> {
             }
             let mut spec = spec(image, container_name(self, &image.name, purpose), from, startup);
             let settings = settings(&spec);
-            spec.labels = self.labels(&image.name, purpose, from);
+            spec.labels = image.container.labels.clone().into_iter().collect();
+            spec.labels.extend(self.labels(&image.name, purpose, from));
             spec.labels.insert(label::SETTINGS.to_owned(), settings);
             let container = self.interruptible(self.engine.create(&spec)).await;
             if matches!(container, Err(StepError::Interrupted)) {
@@ -146,9 +147,11 @@ fn settings(spec: &ContainerSpec) -> String {
 fn startup(image: &Image, from: &ImageRecord, purpose: Purpose) -> Startup {
     let own = [from.config.entrypoint.clone(), from.config.cmd.clone()].into_iter().flatten().flatten();
     let own: Vec<String> = own.collect();
+    let leaves = image.container.command.as_ref().is_some_and(Vec::is_empty);
+    let runs_own = (purpose == Purpose::Test || leaves) && !own.is_empty();
     let wanted = match purpose {
         Purpose::Bootstrap => return Startup::Wait,
-        Purpose::Test if !own.is_empty() => own.clone(),
+        _ if runs_own => own.clone(),
         Purpose::Test | Purpose::Develop | Purpose::Produce => {
             image.container.command.clone().unwrap_or_default()
         }
@@ -158,7 +161,11 @@ fn startup(image: &Image, from: &ImageRecord, purpose: Purpose) -> Startup {
         (true, command) if is_systemd(&command) => Startup::Systemd(command),
         (true, command) if command.is_empty() && is_systemd(&own) => Startup::Systemd(own),
         (_, command) if command.is_empty() => Startup::Wait,
-        (_, _) if purpose == Purpose::Test && !own.is_empty() => Startup::Own,
+        (_, _) if runs_own => Startup::Own,
+        (_, command) if image.container.keep_entrypoint => {
+            let entrypoint = from.config.entrypoint.clone().unwrap_or_default();
+            Startup::Command(entrypoint.into_iter().chain(command).collect())
+        }
         (_, command) => Startup::Command(command),
     }
 }

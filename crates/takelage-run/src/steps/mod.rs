@@ -11,6 +11,7 @@ mod prepare;
 mod verify;
 
 pub(crate) use commit::CommitPlan;
-pub(crate) use converge::ConvergeOptions;
+pub(crate) use converge::{ConvergeOptions, summary};
 pub(crate) use create::{Purpose, fits, own_name};
 pub(crate) use destroy::{containers, is};
+pub(crate) use verify::summary as verified;

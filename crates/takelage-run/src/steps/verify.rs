@@ -43,7 +43,7 @@ impl<E: Engine> Session<E> {
     }
 }
 
-fn summary(verified: &Verified) -> String {
+pub(crate) fn summary(verified: &Verified) -> String {
     let mut words = vec![format!("{} passed", verified.passed)];
     for (count, word) in
         [(verified.skipped, "skipped"), (verified.xfailed, "xfailed"), (verified.xpassed, "xpassed")]

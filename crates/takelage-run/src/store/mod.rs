@@ -65,7 +65,7 @@ impl Store {
 }
 
 /// Replaces the file at `path` by one rename, so that nobody sees half of it.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |source| StoreError { what: format!("write `{}`", path.display()), source };
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(failed)?;

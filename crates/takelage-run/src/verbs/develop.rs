@@ -144,7 +144,7 @@ impl<E: Engine> Session<E> {
     }
 
     /// Returns the kept container if it was made of the same image in the same way, else a new one.
-    async fn kept_or_created(
+    pub(crate) async fn kept_or_created(
         &self,
         image: &Image,
         base: Option<&ImageRecord>,

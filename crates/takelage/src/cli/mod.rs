@@ -1,11 +1,18 @@
 //! What users type: clap types only, so that help, completions and references need nothing else.
 
 mod images;
+mod molecule;
 mod options;
+
+use std::{ffi::OsString, path::Path};
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use images::{ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments};
+pub(crate) use molecule::{
+    DestroyWhen, DriversFormat, InitCommand, ListArguments, ListFormat, LoginArguments, MatrixArguments,
+    MoleculeArguments, MoleculeCommand, MoleculeOptions, Selection, SequenceArguments,
+};
 pub(crate) use options::{ColorChoice, EngineOption, GlobalOptions};
 
 /// Develops, produces and tests container images from Ansible and pytest code.
@@ -69,6 +76,11 @@ pub(crate) enum Command {
     /// Images with a name, images that a container is made of, and what a running takelage works on stay. A Docker
     /// engine's images are its own: `docker image prune` is about those.
     Prune(PruneArguments),
+    /// Run scenarios of Molecule as they are
+    ///
+    /// Takes the place of `molecule`: the same commands, options and exit statuses. Called through a link named
+    /// `molecule`, the program is this command.
+    Molecule(MoleculeArguments),
     /// Show engine, Ansible, pytest and Python, and why each was chosen
     Doctor(JsonArgument),
     /// Print the JSON Schema of `takelage.yml`, for editors
@@ -78,6 +90,16 @@ pub(crate) enum Command {
         /// The shell to complete for
         shell: clap_complete::Shell,
     },
+}
+
+/// Returns the arguments as if the program had not been called through a link named after one of its commands.
+pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = given.into_iter().collect();
+    let called = arguments.first().and_then(|path| Path::new(path).file_name());
+    if called.is_some_and(|name| name == "molecule") {
+        arguments.splice(..1, ["takelage", "molecule"].map(OsString::from));
+    }
+    arguments
 }
 
 /// Whether a command that looks prints for programs.

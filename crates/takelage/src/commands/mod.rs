@@ -4,6 +4,7 @@ mod doctor;
 mod engine;
 mod list;
 mod looking;
+mod molecule;
 mod prune;
 mod run;
 mod schema;
@@ -14,6 +15,7 @@ use takelage_config::Project;
 use takelage_model::{Exit, ImageName};
 use takelage_run::DevelopOptions;
 
+pub(crate) use self::molecule::molecule;
 use self::run::Work;
 use crate::{
     cli::{Command, ImageArgument, ImagesArgument, ProduceArguments, RunArguments},
@@ -56,6 +58,7 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<Exit, Failure
         Command::List(arguments) => list::list(settings, arguments.json),
         Command::Shell(arguments) => shell::shell(settings, &arguments),
         Command::Prune(arguments) => prune::prune(settings, &arguments),
+        Command::Molecule(_) => unreachable!("`main` carries it out, because its exit statuses are others"),
         Command::Doctor(arguments) => doctor::doctor(settings, arguments.json),
         Command::Schema => schema::schema(),
         Command::Completions { shell } => schema::completions(shell),

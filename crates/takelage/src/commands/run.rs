@@ -8,7 +8,7 @@ use takelage_model::{
     Exit, ImageName, RunId,
     event::{Event, EventKind, Level},
 };
-use takelage_report::{JsonLines, Junit, Reporters, Terminal};
+use takelage_report::{JsonLines, Junit, Reporters, Style, Terminal};
 use takelage_run::{
     Cancel, CancelReason, Dispatcher, Events, Options, Session, SessionParts, StepError, Store, Verdict,
 };
@@ -40,18 +40,38 @@ pub(crate) fn run(
     work: Work,
     verb: impl AsyncFnOnce(&Session<AnyEngine>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
+    reported(
+        settings,
+        settings.style,
+        |_| false,
+        async |run, events, cancel| session(settings, work, run, events, cancel, verb).await,
+    )
+}
+
+/// Runs `work` with reports and signals around it; `show` says of an event whether it has shown it, so that
+/// no report for people has to.
+pub(crate) fn reported(
+    settings: &Settings,
+    style: Style,
+    show: impl Fn(&Event) -> bool + Send + 'static,
+    work: impl AsyncFnOnce(RunId, Events, Cancel) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
     let runtime = super::runtime()?;
     let exit = runtime.block_on(async {
-        let reporters = reporters(settings)?;
+        let reporters = reporters(settings, style)?;
         let run = new_run();
         let (dispatcher, events) =
-            Dispatcher::start(run.clone(), reporters, |reporters: &mut Reporters, event: &Event| {
-                reporters.handle(event);
+            Dispatcher::start(run.clone(), reporters, move |reporters: &mut Reporters, event: &Event| {
+                if show(event) {
+                    reporters.record(event);
+                } else {
+                    reporters.handle(event);
+                }
             });
         let cancel = Cancel::default();
         let watch = tokio::spawn(watch_signals(cancel.clone(), events.clone()));
         let result = tokio::select! {
-            result = session(settings, work, run, events.clone(), cancel.clone(), verb) => result,
+            result = work(run, events.clone(), cancel.clone()) => result,
             () = cancel.aborted() => Ok(Exit::Interrupted),
         };
         watch.abort();
@@ -88,7 +108,8 @@ async fn session(
     cancel: Cancel,
     verb: impl AsyncFnOnce(&Session<AnyEngine>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
-    let options = options(settings, &work)?;
+    let choices = Choices { diff: work.diff, jobs: work.jobs, on_failure: work.on_failure };
+    let options = options(settings, &choices)?;
     let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
     let chosen = tokio::select! {
@@ -124,18 +145,29 @@ async fn session(
     Ok(verdict.exit())
 }
 
-fn options(settings: &Settings, work: &Work) -> Result<Options, Failure> {
+/// What the command line says about a run, beside its subject.
+#[derive(Debug, Default)]
+pub(crate) struct Choices {
+    /// Show how files change.
+    pub(crate) diff: bool,
+    /// How many images to work on at once.
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// What happens to a container in which something failed.
+    pub(crate) on_failure: Option<OnFailure>,
+}
+
+pub(crate) fn options(settings: &Settings, choices: &Choices) -> Result<Options, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let epoch = settings
         .variable("SOURCE_DATE_EPOCH")
         .map(|value| value.parse().map_err(|_| Failure::SourceDateEpoch { value: value.to_owned() }));
     Ok(Options {
         no_cache: settings.no_cache,
-        keep_failed: work.on_failure.map_or(settings.style.live, |choice| choice == OnFailure::Keep),
+        keep_failed: choices.on_failure.map_or(settings.style.live, |choice| choice == OnFailure::Keep),
         source_date_epoch: epoch.transpose()?,
-        diff: work.diff,
+        diff: choices.diff,
         verbosity: u8::try_from(settings.style.verbosity).unwrap_or(0),
-        jobs: work.jobs.map_or(processors, NonZeroUsize::get),
+        jobs: choices.jobs.map_or(processors, NonZeroUsize::get),
         proxy: ["http_proxy", "HTTP_PROXY"]
             .iter()
             .find_map(|name| settings.variable(name))
@@ -145,9 +177,9 @@ fn options(settings: &Settings, work: &Work) -> Result<Options, Failure> {
     })
 }
 
-fn reporters(settings: &Settings) -> Result<Reporters, Failure> {
+fn reporters(settings: &Settings, style: Style) -> Result<Reporters, Failure> {
     let stderr: Box<dyn Write + Send> = Box::new(std::io::stderr());
-    let mut reporters = Reporters::new().terminal(Terminal::new(settings.style, stderr));
+    let mut reporters = Reporters::new().terminal(Terminal::new(style, stderr));
     if let Some(path) = &settings.events {
         let events =
             JsonLines::create(path).map_err(|source| Failure::Report { path: path.clone(), source })?;

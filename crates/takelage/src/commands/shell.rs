@@ -24,19 +24,27 @@ pub(crate) fn shell(settings: &Settings, arguments: &ShellArguments) -> Result<E
             container.start().await?;
         }
         let argv = if arguments.command.is_empty() { login_shell() } else { arguments.command.clone() };
-        let spec = ExecSpec { argv, ..ExecSpec::default() };
-        let status = if terminal::is_terminal() {
-            let term = settings.variable("TERM").unwrap_or("xterm").to_owned();
-            let spec = ExecSpec { env: [("TERM".to_owned(), term)].into_iter().collect(), ..spec };
-            terminal::interact(&container, spec).await.map_err(Failure::Terminal)??
-        } else {
-            piped(&container, spec).await?
-        };
+        let status = enter(settings, &container, argv).await?;
         Ok(if status == 0 { Exit::Done } else { Exit::Failed })
     })
 }
 
-fn login_shell() -> Vec<String> {
+/// Runs a command in a container, on the terminal if there is one, and returns its exit status.
+pub(super) async fn enter<C: Container>(
+    settings: &Settings,
+    container: &C,
+    argv: Vec<String>,
+) -> Result<i64, Failure> {
+    let spec = ExecSpec { argv, ..ExecSpec::default() };
+    if !terminal::is_terminal() {
+        return Ok(piped(container, spec).await?);
+    }
+    let term = settings.variable("TERM").unwrap_or("xterm").to_owned();
+    let spec = ExecSpec { env: [("TERM".to_owned(), term)].into_iter().collect(), ..spec };
+    Ok(terminal::interact(container, spec).await.map_err(Failure::Terminal)??)
+}
+
+pub(super) fn login_shell() -> Vec<String> {
     let script = "exec \"$(command -v bash || echo sh)\" -l";
     ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
 }
