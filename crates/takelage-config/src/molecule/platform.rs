@@ -386,12 +386,11 @@ fn ulimits(reader: &mut Reader<'_>, at: &str) -> Vec<Ulimit> {
             [name, soft, hard] => limit(soft).zip(limit(hard)).map(|(soft, hard)| (*name, soft, hard)),
             _ => None,
         };
-        match read {
-            Some((name, soft, hard)) => limits.push(Ulimit { name: name.to_owned(), soft, hard }),
-            None => {
-                let message = format!("`{text}` is no limit; write it like `nofile:1024:4096`");
-                reader.refuse(&format!("{at}/{index}"), message);
-            }
+        if let Some((name, soft, hard)) = read {
+            limits.push(Ulimit { name: name.to_owned(), soft, hard });
+        } else {
+            let message = format!("`{text}` is no limit; write it like `nofile:1024:4096`");
+            reader.refuse(&format!("{at}/{index}"), message);
         }
     }
     limits

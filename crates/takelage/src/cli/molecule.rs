@@ -16,7 +16,7 @@ pub(crate) struct MoleculeArguments {
 /// Options before the command.
 #[derive(Debug, Args)]
 pub(crate) struct MoleculeOptions {
-    /// Show differences, and have Ansible and pytest say much [env: MOLECULE_DEBUG]
+    /// Show differences, and have Ansible and pytest say much [env: `MOLECULE_DEBUG`]
     #[arg(long, overrides_with = "no_debug")]
     pub(crate) debug: bool,
     #[arg(long, hide = true)]
@@ -92,11 +92,12 @@ pub(crate) struct Selection {
 }
 
 /// How a sequence of actions runs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of Molecule that combines with all others")]
 #[derive(Debug, Args)]
 pub(crate) struct SequenceArguments {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Only this platform [env: MOLECULE_PLATFORM_NAME]
+    /// Only this platform [env: `MOLECULE_PLATFORM_NAME`]
     #[arg(long, short = 'p', value_name = "NAME")]
     pub(crate) platform_name: Option<String>,
     /// Another driver than the scenario's

@@ -155,7 +155,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// Returns the scenario's text with an image that is there and a command that it has.
-    pub(crate) fn with_any_image(&self, text: &str) -> String {
+    pub(crate) fn with_any_image(text: &str) -> String {
         let mut lines = Vec::new();
         let mut passed_over = None;
         for line in text.lines() {

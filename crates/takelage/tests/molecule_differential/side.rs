@@ -55,7 +55,7 @@ impl Project {
         assert!(copied.success());
         let file = root.join(scenario.file.strip_prefix(tree).unwrap());
         let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, scenario.with_any_image(&text)).unwrap();
+        fs::write(&file, Scenario::with_any_image(&text)).unwrap();
         project
     }
 

@@ -90,7 +90,7 @@ fn yaml(rows: &[Vec<String>]) -> String {
     for row in rows {
         for (index, (head, cell)) in HEAD.iter().zip(row).enumerate() {
             let start = if index == 0 { "-" } else { " " };
-            text.push_str(&format!("{start} {head}: '{}'\n", cell.replace('\'', "''")));
+            text.extend([start, " ", *head, ": '", &cell.replace('\'', "''"), "'\n"]);
         }
     }
     text

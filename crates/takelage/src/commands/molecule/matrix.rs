@@ -15,7 +15,7 @@ pub(super) fn matrix(context: &Context<'_>, arguments: &MatrixArguments) -> Resu
             return Err(Failure::NoSequence { command: arguments.command.clone() });
         };
         let lines: Vec<String> = entries.iter().map(|entry| line(context, &scenario, entry)).collect();
-        text.push_str(&format!("{}\n{}", scenario.name, lines.concat()));
+        text.extend([scenario.name.as_str(), "\n", &lines.concat()]);
     }
     output::data(&text)?;
     Ok(0)

@@ -28,16 +28,17 @@ const DRIVERS: [(&str, &str); 4] = [
 /// Carries out a command and returns the exit status, which is Molecule's.
 pub(crate) fn molecule(arguments: &MoleculeArguments, settings: &Settings) -> Result<u8, Failure> {
     let context = Context::new(settings, &arguments.options)?;
-    let run =
-        |command, arguments: &_| sequence::carry_out(&context, command, arguments, sequence::More::default());
+    let run = |command, arguments: &_| {
+        sequence::carry_out(&context, command, arguments, &sequence::More::default())
+    };
     match &arguments.command {
         MoleculeCommand::Test(test) => {
             let more = sequence::More { destroy: Some(test.destroy), force: false };
-            sequence::carry_out(&context, "test", &test.sequence, more)
+            sequence::carry_out(&context, "test", &test.sequence, &more)
         }
         MoleculeCommand::Prepare(prepare) => {
             let more = sequence::More { destroy: None, force: prepare.force };
-            sequence::carry_out(&context, "prepare", &prepare.sequence, more)
+            sequence::carry_out(&context, "prepare", &prepare.sequence, &more)
         }
         MoleculeCommand::Converge(sequence) => run("converge", sequence),
         MoleculeCommand::Create(sequence) => run("create", sequence),

@@ -25,10 +25,9 @@ impl Recap {
         let EventKind::StepFinished { step, outcome, .. } = &event.kind else { return };
         let (ended, why) = match outcome {
             Outcome::Done { summary } => (Ended::Successful, summary.clone()),
-            Outcome::Cached { reason } => (Ended::Skipped, reason.clone()),
             Outcome::Skipped { reason } if reason.contains("disabled") => (Ended::Disabled, reason.clone()),
             Outcome::Skipped { reason } if reason.starts_with("there ") => (Ended::Missing, reason.clone()),
-            Outcome::Skipped { reason } => (Ended::Skipped, reason.clone()),
+            Outcome::Cached { reason } | Outcome::Skipped { reason } => (Ended::Skipped, reason.clone()),
             Outcome::Failed { message, .. } => (Ended::Failed, message.clone()),
             Outcome::Aborted => (Ended::Failed, "interrupted".to_owned()),
         };
@@ -42,13 +41,14 @@ impl Recap {
             for (action, ended, why) in actions {
                 let why = why.lines().next().unwrap_or_default();
                 let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-                text.push_str(&format!("{scenario} > {action}: Executed: {}{why}\n", ended.word()));
+                let line = format!("{scenario} > {action}: Executed: {}{why}\n", ended.word());
+                text.push_str(&line);
             }
         }
         text.push_str("\nSCENARIO RECAP\n");
         for (scenario, actions) in &self.scenarios {
             let count = |ended| actions.iter().filter(|(_, other, _)| *other == ended).count();
-            text.push_str(&format!(
+            let line = format!(
                 "{scenario:26}: actions={}  successful={}  disabled={}  skipped={}  missing={}  failed={}\n",
                 actions.len(),
                 count(Ended::Successful),
@@ -56,7 +56,8 @@ impl Recap {
                 count(Ended::Skipped),
                 count(Ended::Missing),
                 count(Ended::Failed),
-            ));
+            );
+            text.push_str(&line);
         }
         text
     }

@@ -57,7 +57,7 @@ pub(super) fn carry_out(
     context: &Context<'_>,
     command: &'static str,
     arguments: &SequenceArguments,
-    more: More,
+    more: &More,
 ) -> Result<u8, Failure> {
     let found = context.selected(&arguments.selection)?;
     if found.is_empty() {
@@ -73,7 +73,7 @@ pub(super) fn carry_out(
     } else {
         None
     };
-    let settings = settings(context, arguments, &more)?;
+    let settings = settings(context, arguments, more)?;
     let job = Job { command, scenarios, default, settings, announced: arguments.workers };
     let status = Cell::new(1);
     // What programs print comes between the lines, and at their own verbosity.
@@ -89,7 +89,7 @@ pub(super) fn carry_out(
         !mixed && !quiet && show(event)
     };
     let exit = run::reported(context.settings, style, see, async |run, events, cancel| {
-        let verdict = begin(context, job, run, events, cancel).await?;
+        let verdict = Box::pin(begin(context, job, run, events, cancel)).await?;
         status.set(verdict.status());
         Ok(exit(&verdict))
     })?;
@@ -101,7 +101,7 @@ pub(super) fn carry_out(
 
 /// Creates the instances of one scenario.
 pub(super) fn create(context: &Context<'_>, scenario: &str) -> Result<u8, Failure> {
-    carry_out(context, "create", &SequenceArguments::of(scenario), More::default())
+    carry_out(context, "create", &SequenceArguments::of(scenario), &More::default())
 }
 
 fn settings(
@@ -184,7 +184,7 @@ async fn begin(
             options,
             wanted,
         };
-        work(job, parts, described).await
+        Box::pin(work(job, parts, described)).await
     } else {
         let engine = NoEngine;
         let described = engine.describe().await?;
@@ -200,7 +200,7 @@ async fn begin(
             options,
             wanted,
         };
-        work(job, parts, described).await
+        Box::pin(work(job, parts, described)).await
     }
 }
 
