@@ -28,6 +28,7 @@ fn help_shows_the_three_verbs_first() {
       list         Show the images of the project and their state
       shell        Open a shell in the container, or run a command in it
       prune        Show what the embedded engine's images take, and remove what nobody needs
+      molecule     Run scenarios of Molecule as they are
       doctor       Show engine, Ansible, pytest and Python, and why each was chosen
       schema       Print the JSON Schema of `takelage.yml`, for editors
       completions  Print a completion script for a shell
