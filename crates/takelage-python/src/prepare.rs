@@ -218,11 +218,12 @@ impl Manager {
             Self::MicroDnf => "microdnf -y install python3; status=$?; microdnf clean all; exit $status",
             Self::Yum => "yum -y install python3; status=$?; yum -q clean all; exit $status",
             Self::Zypper => {
-                "zypper --non-interactive install python3; status=$?; zypper --quiet clean; exit $status"
+                "zypper --non-interactive install python3; status=$?; zypper --quiet clean --all; exit $status"
             }
             // Without its package lists pacman can install nothing, and an image of it has none.
             Self::Pacman => {
-                "pacman -Sy --noconfirm python; status=$?; rm -rf /var/cache/pacman/pkg/*; exit $status"
+                "lists=$(ls -A /var/lib/pacman/sync 2>/dev/null); pacman -Sy --noconfirm python; status=$?
+                 rm -rf /var/cache/pacman/pkg/*; [ -n \"$lists\" ] || rm -rf /var/lib/pacman/sync/*; exit $status"
             }
         }
     }

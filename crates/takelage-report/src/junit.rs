@@ -88,8 +88,18 @@ impl Junit {
     }
 
     /// Writes the report, whole or not at all: readers never see half of one. Missing directories are made.
+    ///
+    /// Links are followed, and what is no file, such as a pipe or `/dev/stdout`, is written to and never replaced.
     pub fn finish(self) -> io::Result<()> {
-        let path = self.path.clone();
+        let path = match fs_err::metadata(&self.path) {
+            Ok(there) if there.is_file() => fs_err::canonicalize(&self.path)?,
+            Ok(_) => {
+                let mut place = fs_err::OpenOptions::new().write(true).open(&self.path)?;
+                let xml = self.report().to_string().map_err(io::Error::other)?;
+                return place.write_all(xml.as_bytes());
+            }
+            Err(_) => self.path.clone(),
+        };
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),

@@ -129,18 +129,21 @@ pub async fn look(wanted: &Wanted) -> Vec<Finding> {
         let finding = match &python {
             Ok(probe) => {
                 let directory = private::directory(wanted, probe, &content);
-                let made = private::is_complete(&directory);
-                let reason = if made {
-                    format!("{}, made with Python {}", Why::Private.words(), probe.version())
-                } else {
-                    format!("will be made at the first use, with `{}`", probe.executable.display())
-                };
-                let verdict = if made { Verdict::Chosen } else { Verdict::Possible };
+                if private::is_complete(&directory) {
+                    let program = directory.join("bin").join(subject.program());
+                    // What comes of it is noted.
+                    let _ = examine(subject, &program, Why::Private, wanted, &mut findings).await;
+                    continue;
+                }
                 Finding {
                     subject: subject.name(),
                     candidate: directory.display().to_string(),
-                    verdict,
-                    reason,
+                    verdict: Verdict::Possible,
+                    reason: format!(
+                        "will be made at the first use, with `{}`, Python {}",
+                        probe.executable.display(),
+                        probe.version()
+                    ),
                 }
             }
             Err(reason) => Finding {

@@ -59,6 +59,10 @@ async fn network_toolchain_a_private_environment_is_made_once_and_works_offline(
     assert_eq!(offline, first);
     let findings = toolchain::look(&wanted).await;
     assert!(findings.iter().all(|finding| finding.verdict == Verdict::Chosen), "{findings:?}");
+    for (subject, version) in [("ansible", &first.ansible_core), ("pytest", &first.pytest.version)] {
+        let finding = findings.iter().find(|finding| finding.subject == subject).unwrap();
+        assert!(finding.reason.starts_with(&format!("{version} in takelage's private")), "{finding:?}");
+    }
 }
 
 #[tokio::test]
@@ -121,6 +125,40 @@ async fn docker_network_prepare_installs_a_python_and_leaves_no_lists() {
     assert_eq!(bare.sh(LISTS).await, before);
     let again = prepare::python(&bare.0, &mut |line| panic!("{line}")).await.unwrap();
     assert_eq!(again, Prepared::Present { path: path.clone() });
+}
+
+/// The calls of each package manager but Debian's, which is tested as it is.
+const CALLS: [(Manager, &str); 6] = [
+    (Manager::Apk, "add --no-cache python3\n"),
+    (Manager::Dnf, "-y install python3\n-q clean all\n"),
+    (Manager::MicroDnf, "-y install python3\nclean all\n"),
+    (Manager::Yum, "-y install python3\n-q clean all\n"),
+    (Manager::Zypper, "--non-interactive install python3\n--quiet clean --all\n"),
+    (Manager::Pacman, "-Sy --noconfirm python\n"),
+];
+
+#[tokio::test]
+async fn docker_prepare_asks_the_package_manager_that_there_is() {
+    let Some(bare) = bare(Network::None).await else { return };
+    bare.sh("rm /usr/bin/apt-get").await;
+    let error = prepare::python(&bare.0, &mut |_| {}).await.unwrap_err();
+    assert!(matches!(error, PrepareError::NoManager { .. }), "{error}");
+    for (manager, calls) in CALLS {
+        // It writes down how it was called, and installs something that answers like a Python.
+        let program = format!(
+            "cat > /usr/bin/{manager} <<'end'\n#!/bin/sh\necho \"$@\" >> /calls\ncase \"$*\" in *clean*) exit;; esac\n\
+             mkdir -p /var/lib/pacman/sync; touch /var/lib/pacman/sync/core.db\n\
+             ln -s /bin/true /usr/bin/python3\nend\nchmod +x /usr/bin/{manager}"
+        );
+        bare.sh(&program).await;
+        let prepared = prepare::python(&bare.0, &mut |_| {}).await.unwrap();
+        assert_eq!(prepared, Prepared::Installed { manager, path: "/usr/bin/python3".to_owned() });
+        assert_eq!(bare.sh("cat /calls").await, calls, "{manager}");
+        if manager == Manager::Pacman {
+            assert_eq!(bare.sh("ls -A /var/lib/pacman/sync").await, "");
+        }
+        bare.sh(&format!("rm -rf /calls /usr/bin/{manager} /usr/bin/python3 /var/lib/pacman")).await;
+    }
 }
 
 const LISTS: &str = "ls -A /var/lib/apt/lists /var/cache/apt";

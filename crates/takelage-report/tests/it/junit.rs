@@ -1,6 +1,6 @@
 //! What CI systems read.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::{os::unix::fs::PermissionsExt as _, process::Command};
 
 use insta::assert_snapshot;
 use takelage_model::event::Event;
@@ -114,4 +114,29 @@ fn the_report_replaces_its_predecessor_and_is_the_only_file() {
     fs_err::write(&usual, "").unwrap();
     let mode = |path| fs_err::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(path), mode(usual));
+}
+
+#[test]
+fn links_are_followed_and_a_pipe_is_written_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let write = |name: &str| {
+        let mut junit = Junit::new(path(name));
+        for event in streams::failing_check() {
+            junit.handle(&event);
+        }
+        junit.finish().unwrap();
+    };
+    fs_err::write(path("report.xml"), "old").unwrap();
+    fs_err::os::unix::fs::symlink("report.xml", path("link")).unwrap();
+    write("link");
+    assert!(path("link").is_symlink());
+    let report = fs_err::read_to_string(path("report.xml")).unwrap();
+
+    // As of `/dev/stdout`, which nobody may replace.
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    let pipe = path("pipe");
+    let reader = std::thread::spawn(move || fs_err::read_to_string(pipe).unwrap());
+    write("pipe");
+    assert_eq!(reader.join().unwrap(), report);
 }

@@ -14,6 +14,7 @@ mod neighbours;
 mod produce;
 mod proxy;
 mod running;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
