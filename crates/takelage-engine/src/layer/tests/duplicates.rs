@@ -70,3 +70,16 @@ fn a_file_that_is_replaced_keeps_its_other_names() {
     let tree = tree_of(&Tar::default().file("a", "1").hard_link("a", "./a").end());
     assert_eq!(tree.0.len(), 2);
 }
+
+#[test]
+fn a_directory_that_was_replaced_leaves_its_time_to_nobody() {
+    let directory = |mtime| {
+        let mut header = Tar::header(EntryType::Directory, b"d");
+        header.set_mtime(mtime);
+        header
+    };
+    // The link keeps the number of the first directory's inode, which the file gets, from the second directory.
+    let tar =
+        Tar::default().with(directory(5), b"").file("d", "").hard_link("kept", "d").with(directory(7), b"");
+    assert_eq!(tree_of(&tar.end()).0[std::path::Path::new("d")].mtime, (7, 0));
+}
