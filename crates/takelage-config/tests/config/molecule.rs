@@ -179,8 +179,8 @@ fn what_has_no_effect_is_noted() {
     let tree = of(text);
     insta::assert_snapshot!(tree.notes().join("\n"), @r"
     molecule/default/molecule.yml:6:30: unknown key `box`; it has no effect
-    molecule/default/molecule.yml:6:42: `dns_servers` has no effect: takelage's engines cannot do it yet
-    molecule/default/molecule.yml:6:68: only the first of several networks is joined
+    molecule/default/molecule.yml:6:46: `dns_servers` has no effect: takelage's engines cannot do it yet
+    molecule/default/molecule.yml:6:66: only the first of several networks is joined
     molecule/default/molecule.yml:3:22: unknown key `enabld`, did you mean `enabled`?; it has no effect
     molecule/default/molecule.yml:7:28: `lint` does nothing: Molecule has no linting any more
     molecule/default/molecule.yml:7:52: `converge` takes no arguments; `x` has no effect
