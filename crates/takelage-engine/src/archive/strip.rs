@@ -16,6 +16,9 @@ const BLOCK: u64 = 512;
 /// What a tar file ends with: two empty units.
 const END: [u8; 1024] = [0; 1024];
 
+/// Where an engine has `/etc/mtab` lead to. A distribution's own leads to `../proc/self/mounts`.
+const MOUNTS: &[u8] = b"/proc/mounts";
+
 /// What is left of a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stripped {
@@ -32,7 +35,7 @@ struct Entry {
     name: String,
     start: u64,
     end: u64,
-    /// Whether nothing is lost without it: a directory, an empty file or a link.
+    /// Whether nothing is lost without it: a directory, an empty file, or the link that engines make.
     hollow: bool,
 }
 
@@ -76,7 +79,10 @@ fn entries(layer: &Span) -> io::Result<Vec<Entry>> {
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let name = name.trim_start_matches("./").trim_matches('/').to_owned();
         let end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK);
-        let hollow = kind.is_dir() || kind.is_symlink() || (kind.is_file() && entry.size() == 0);
+        let leads_to_mounts = || entry.link_name_bytes().is_some_and(|target| *target == *MOUNTS);
+        let hollow = kind.is_dir()
+            || (kind.is_file() && entry.size() == 0)
+            || (kind.is_symlink() && leads_to_mounts());
         entries.push(Entry { name, start, end, hollow });
         start = end;
     }
@@ -92,19 +98,23 @@ fn part(layer: &Span, start: u64, end: u64) -> io::Result<impl Read + use<>> {
 mod tests {
     use super::*;
 
-    /// A tar file somewhere within another file, its entries as `path` or `path=content`.
+    /// A tar file somewhere within another file, its entries as `path`, `path=content` or `path=>target`.
     fn layer(scratch: &TempDir, entries: &[&str]) -> Span {
         let mut builder = tar::Builder::new(Vec::new());
         for entry in entries {
             let (path, content) = entry.split_once('=').unwrap_or((entry, ""));
             let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
             header.set_mode(0o755);
-            header.set_entry_type(match (path.ends_with('/'), content) {
-                (true, _) => tar::EntryType::Directory,
-                (false, _) => tar::EntryType::Regular,
-            });
+            header.set_size(0);
             builder.append_pax_extensions([("comment", entry.as_bytes())]).unwrap();
+            if let Some(target) = content.strip_prefix('>') {
+                header.set_entry_type(tar::EntryType::Symlink);
+                builder.append_link(&mut header, path, target).unwrap();
+                continue;
+            }
+            let kind = if path.ends_with('/') { tar::EntryType::Directory } else { tar::EntryType::Regular };
+            header.set_entry_type(kind);
+            header.set_size(content.len() as u64);
             builder.append_data(&mut header, path, content.as_bytes()).unwrap();
         }
         let tar = builder.into_inner().unwrap();
@@ -128,7 +138,8 @@ mod tests {
                     said.push(comment.value().unwrap().to_owned());
                     let mut content = String::new();
                     entry.read_to_string(&mut content).unwrap();
-                    assert_eq!(said.last().unwrap().split_once('=').map_or("", |it| it.1), content);
+                    let expected = said.last().unwrap().split_once('=').map_or("", |it| it.1);
+                    assert_eq!(if expected.starts_with('>') { "" } else { expected }, content);
                 }
                 Some(said)
             }
@@ -145,6 +156,8 @@ mod tests {
             ["etc/", "srv/", &long, "opt/", "opt/a/", "opt/a/file=x"]
         );
         assert_eq!(stripped(&entries, &["opt/a", "opt", "never"]), None);
+        assert_eq!(stripped(&["etc/mtab=>../proc/self/mounts"], &["etc/mtab"]), None);
+        assert_eq!(stripped(&["a=x", "etc/mtab=>/proc/mounts"], &["etc/mtab"]).unwrap(), ["a=x"]);
         assert_eq!(stripped(&["srv/", "srv/a/"], &["srv", "srv/a"]).unwrap(), Vec::<String>::new());
     }
 }
