@@ -51,9 +51,13 @@ pub(crate) async fn wait(container: &impl Container, cgroups: &str) -> Result<()
                     _ => said = format!("its state is `{state}`"),
                 }
             }
-            // It died between the two questions; the next round says how.
+            // It died between the two questions or in the middle of this one; the next round says how.
             Err(EngineError::NoSuchContainer { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if !has_ended(container).await? {
+                    return Err(error);
+                }
+            }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

@@ -284,14 +284,10 @@ impl EmbeddedContainer {
         let record = self.record(Operation::Create)?;
         self.shared.run(&record).await?;
         if let Err(error) = self.agent().await {
-            // It answers as soon as it runs. If not, how the container ended says more.
-            for _ in 0..LAST_LOOKS {
-                if let Some(ended) = self.ended().await? {
-                    return Err(ended);
-                }
-                tokio::time::sleep(LOOKS[1]).await;
+            // It answers as soon as it runs. If not, how the container ended says more, and the looks below say it.
+            if !self.ends_soon().await? {
+                return Err(error);
             }
-            return Err(error);
         }
         let looks = match &spec.startup {
             Startup::Systemd(_) => return systemd::wait(self, record.monitor.cgroups.version()).await,
@@ -306,6 +302,17 @@ impl EmbeddedContainer {
             }
         }
         Ok(())
+    }
+
+    /// Whether the container has ended or is about to.
+    async fn ends_soon(&self) -> Result<bool, EngineError> {
+        for _ in 0..LAST_LOOKS {
+            if self.state().await? != Some(ContainerState::Running) {
+                return Ok(true);
+            }
+            tokio::time::sleep(LOOKS[1]).await;
+        }
+        Ok(false)
     }
 
     /// Says how the container ended, if it did.
