@@ -10,6 +10,7 @@ use rustix::{
     fs::{Mode, OFlags},
     io::{Errno, FdFlags},
     process::{DumpableBehavior, Pid, Resource, Rlimit},
+    thread::CapabilitySet,
 };
 use takelage_model::agent::{AgentConfig, Command, Init};
 use thiserror::Error;
@@ -33,6 +34,13 @@ const LONGEST_CONFIG: u64 = 8 << 20;
 /// What everything that is started has, unless it says otherwise.
 const UMASK: u32 = 0o022;
 
+/// What it takes to start commands as anybody, with streams that are theirs, and to kill them.
+const NEEDED: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID);
+
 /// Why the agent, or the main command, cannot begin.
 #[derive(Debug, Error)]
 pub(crate) enum RoleError {
@@ -48,6 +56,8 @@ pub(crate) enum RoleError {
     Read(#[from] std::io::Error),
     #[error("the agent's configuration makes no sense")]
     Config(#[from] serde_json::Error),
+    #[error("root lacks capabilities here, so what another user runs cannot be started")]
+    Powerless,
     #[error("the sandbox cannot be made")]
     Sandbox(#[from] SandboxError),
     #[error("the main command cannot be started")]
@@ -102,7 +112,16 @@ pub(crate) fn serve() -> Result<i32, RoleError> {
 }
 
 /// Serves the one on the other end of standard input and output.
+///
+/// Whoever is not root serves itself only. A root without the rights of one would serve some requests differently from
+/// whoever has made the container, so it does not serve at all.
 pub(crate) fn stdio() -> Result<i32, RoleError> {
+    if rustix::process::geteuid().is_root() && !rustix::thread::capabilities(None)?.effective.contains(NEEDED)
+    {
+        return Err(RoleError::Powerless);
+    }
+    // It may have been started by a number; a list of processes shall say what it is.
+    rustix::thread::set_name(c"takelage-agent")?;
     let input = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let output = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     // Whatever else wants to read or write there is kept out of the conversation.

@@ -83,6 +83,7 @@ impl Registry {
             tls: None,
             config_dir: Some(directory),
             scratch: self.scratch.path().to_owned(),
+            plain: false,
         };
         match Docker::connect(&settings).await {
             Ok(docker) => Some(docker),

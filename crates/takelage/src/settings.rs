@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) engine: Option<EngineChoice>,
     /// Where takelage remembers what it did; none if nothing says where.
     cache: Option<PathBuf>,
+    /// Run Ansible and pytest without any acceleration.
+    pub(crate) plain: bool,
     /// Make everything again.
     pub(crate) no_cache: bool,
     /// Where `--events` goes.
@@ -81,6 +83,7 @@ impl Settings {
                 EngineOption::Embedded => EngineChoice::Embedded,
             }),
             cache,
+            plain: options.plain,
             no_cache: options.no_cache,
             events: options.events.as_ref().map(|path| current.join(path)),
             junit: options.junit.as_ref().map(|path| current.join(path)),

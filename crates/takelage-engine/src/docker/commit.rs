@@ -180,8 +180,13 @@ mod tests {
     #[tokio::test]
     async fn docker_an_engine_that_wants_the_files_gets_them() {
         let scratch = tempfile::tempdir().unwrap();
-        let settings =
-            Settings { host: None, tls: None, config_dir: None, scratch: scratch.path().to_owned() };
+        let settings = Settings {
+            host: None,
+            tls: None,
+            config_dir: None,
+            scratch: scratch.path().to_owned(),
+            plain: false,
+        };
         let docker = match Docker::connect(&settings).await {
             Ok(docker) => docker,
             Err(error) => skip!("{error}"),

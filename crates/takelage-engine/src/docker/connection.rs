@@ -5,7 +5,10 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 use bollard::{API_DEFAULT_VERSION, Docker as Api};
 use thiserror::Error;
 
-use super::errors::{io_cause, text};
+use super::{
+    errors::{io_cause, text},
+    stream::Streams,
+};
 use crate::EngineError;
 
 /// Where Docker listens unless told otherwise.
@@ -28,6 +31,8 @@ pub struct Settings {
     pub config_dir: Option<PathBuf>,
     /// Where large files may lie for a while.
     pub scratch: PathBuf,
+    /// Whether every command goes through the API on its own, instead of all over one stream per container.
+    pub plain: bool,
 }
 
 /// A Docker daemon.
@@ -45,6 +50,10 @@ pub(super) struct Daemon {
     pub(super) scratch: PathBuf,
     /// What the daemon says of its host, asked once.
     pub(super) host: tokio::sync::OnceCell<bollard::models::SystemInfo>,
+    /// Its machine's architecture, asked once.
+    pub(super) architecture: tokio::sync::OnceCell<String>,
+    pub(super) plain: bool,
+    pub(super) streams: Streams,
 }
 
 /// Why no daemon could be reached.
@@ -120,6 +129,9 @@ impl Docker {
                 config_dir: settings.config_dir.clone(),
                 scratch: settings.scratch.clone(),
                 host: tokio::sync::OnceCell::new(),
+                architecture: tokio::sync::OnceCell::new(),
+                plain: settings.plain,
+                streams: Streams::default(),
             }),
         })
     }
@@ -190,7 +202,8 @@ mod tests {
     use super::*;
 
     async fn refusal(host: String) -> String {
-        let settings = Settings { host: Some(host), tls: None, config_dir: None, scratch: PathBuf::new() };
+        let settings =
+            Settings { host: Some(host), tls: None, config_dir: None, scratch: PathBuf::new(), plain: false };
         let error = Docker::connect(&settings).await.unwrap_err();
         assert!(matches!(error, EngineError::Unavailable { .. }), "{error:?}");
         std::error::Error::source(&error).unwrap().to_string()

@@ -112,6 +112,7 @@ impl Container for DockerContainer {
     }
 
     async fn start(&self) -> Result<(), EngineError> {
+        self.daemon.streams.close(&self.id.0);
         let started = self.daemon.api.start_container(&self.id.0, None).await;
         started.map_err(|error| self.failure(Operation::Start, error))
     }
@@ -119,6 +120,7 @@ impl Container for DockerContainer {
     async fn stop(&self, grace: Duration) -> Result<(), EngineError> {
         let seconds = i32::try_from(grace.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::new().t(seconds).build();
+        self.daemon.streams.close(&self.id.0);
         let stopped = self.daemon.api.stop_container(&self.id.0, Some(options)).await;
         stopped.map_err(|error| self.failure(Operation::Stop, error))
     }
@@ -147,6 +149,7 @@ impl DockerContainer {
 impl Daemon {
     /// Ends and removes a container with its anonymous volumes.
     pub(super) async fn remove_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        self.streams.close(id);
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match self.api.remove_container(id, Some(options)).await {
             Ok(()) => Ok(()),

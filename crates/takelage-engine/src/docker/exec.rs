@@ -18,27 +18,40 @@ use crate::{Chunk, EngineError, ExecSpec, Operation, Stream};
 
 /// How long the daemon may take to note that a command has ended after the end of its output.
 const SETTLING: Duration = Duration::from_secs(10);
-/// What the daemon writes to the standard output of a command that it could not start.
-const NOT_STARTED: &[u8] = b"OCI runtime exec failed: ";
+/// What the daemon writes to the standard output of a command that it could not start begins with one of these.
+const NOT_STARTED: [&[u8]; 4] = [
+    b"OCI runtime exec failed: ",
+    b"unable to find user ",
+    b"unable to find group ",
+    b"uids and gids must be in range ",
+];
 /// How much the daemon's stream is read ahead.
 const READ_AHEAD: usize = 1 << 16;
 
 impl DockerContainer {
-    /// Runs a command. If the future is dropped, the command goes on until it reads or writes: the API has no way
-    /// to end it.
-    ///
-    /// A program that cannot be started gives status 126 or 127 as the daemon reports it, and the reason as its
-    /// standard error. A command whose background children keep its output open ends two seconds after itself,
-    /// which is the daemon's patience.
+    /// Runs a command: over the container's stream if it has one, else by the API.
     pub(super) async fn execute(
         &self,
         spec: ExecSpec,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
-        let api = &self.daemon.api;
         if spec.argv.is_empty() {
             return Err(refusal(Operation::Exec, self.name.clone(), "there is no command", None));
         }
+        match self.over_stream(spec, chunks).await {
+            Ok(ended) => ended,
+            Err((spec, chunks)) => self.execute_plainly(spec, chunks).await,
+        }
+    }
+
+    /// Runs a command by the API. If the future is dropped, the command goes on until it reads or writes: the API has no way
+    /// to end it.
+    ///
+    /// A program that cannot be started gives status 126 or 127 as the daemon reports it, and the reason as its
+    /// standard error. A command whose background children keep its output open ends two seconds after itself,
+    /// which is the daemon's patience.
+    async fn execute_plainly(&self, spec: ExecSpec, chunks: mpsc::Sender<Chunk>) -> Result<i64, EngineError> {
+        let api = &self.daemon.api;
         let env: Vec<_> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let options = CreateExecOptions {
             attach_stdin: Some(spec.stdin.is_some()),
@@ -86,7 +99,10 @@ impl DockerContainer {
                     }
                 };
                 let first = !std::mem::replace(&mut begun, true);
-                if first && stream == Stream::Stdout && bytes.starts_with(NOT_STARTED) {
+                if first
+                    && stream == Stream::Stdout
+                    && NOT_STARTED.iter().any(|words| bytes.starts_with(words))
+                {
                     refused = Some(bytes);
                     continue;
                 }
@@ -143,7 +159,8 @@ impl DockerContainer {
         chunks: &mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
         let message = text(&error);
-        if status(&error).is_none() || !message.contains("exec failed") {
+        let about_it = ["exec failed", "unable to find ", "uids and gids must be"];
+        if status(&error).is_none() || !about_it.iter().any(|words| message.contains(words)) {
             return Err(self.failure(Operation::Exec, error));
         }
         Ok(could_not_start(chunks, Bytes::from(message)).await)
@@ -161,7 +178,7 @@ fn has(said: &[u8], words: &str) -> bool {
 
 /// Hands over why a program could not be started, as its standard error, and returns the status that a shell would
 /// give: 127 if there is no such program, 126 if it cannot be run. Docker 20.10 gives 126 for both.
-async fn could_not_start(chunks: &mpsc::Sender<Chunk>, reason: Bytes) -> i64 {
+pub(super) async fn could_not_start(chunks: &mpsc::Sender<Chunk>, reason: Bytes) -> i64 {
     let missing = has(&reason, "executable file not found") || has(&reason, "no such file or directory");
     let _ = chunks.send(Chunk { stream: Stream::Stderr, bytes: reason }).await;
     if missing { 127 } else { 126 }

@@ -10,8 +10,17 @@ use crate::base::Bench;
 
 /// Connects to the daemon that `DOCKER_HOST` names, or Docker's own. `None`: the test is skipped, the reason printed.
 pub(crate) async fn bench() -> Option<(Bench<Docker>, TempDir)> {
+    bench_of(|settings| settings).await
+}
+
+/// The same, where every command goes through the API on its own.
+pub(crate) async fn plain_bench() -> Option<(Bench<Docker>, TempDir)> {
+    bench_of(|settings| Settings { plain: true, ..settings }).await
+}
+
+async fn bench_of(change: impl FnOnce(Settings) -> Settings) -> Option<(Bench<Docker>, TempDir)> {
     let scratch = tempfile::tempdir().unwrap();
-    let bench = match Docker::connect(&settings(scratch.path())).await {
+    let bench = match Docker::connect(&change(settings(scratch.path()))).await {
         Ok(docker) => Bench::new(docker, scratch.path()).await,
         Err(error) => Err(error.to_string()),
     };
@@ -28,8 +37,14 @@ pub(crate) fn settings(scratch: &Path) -> Settings {
         tls: None,
         config_dir: None,
         scratch: scratch.to_owned(),
+        plain: false,
     }
 }
 
 suite!(super::bench:
     docker_lifecycle docker_exec docker_files docker_images docker_commit docker_systemd);
+
+mod plain {
+    suite!(super::super::plain_bench:
+        docker_lifecycle docker_exec docker_files docker_images docker_commit docker_systemd);
+}

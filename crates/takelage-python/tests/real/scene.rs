@@ -61,7 +61,7 @@ impl Drop for Guarded {
 #[expect(clippy::disallowed_methods, reason = "a test takes the place of the binary")]
 fn settings() -> Settings {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
-    Settings { host: std::env::var("DOCKER_HOST").ok(), tls: None, config_dir: None, scratch }
+    Settings { host: std::env::var("DOCKER_HOST").ok(), tls: None, config_dir: None, scratch, plain: false }
 }
 
 /// A project, a container, a bridge between them, and all that was reported.

@@ -73,6 +73,7 @@ fn docker_settings(settings: &Settings, scratch: &Path) -> docker::Settings {
         tls: certificates.or_else(|| config_dir(settings)).filter(|_| verify),
         config_dir: config_dir(settings),
         scratch: scratch.to_owned(),
+        plain: settings.plain,
     }
 }
 

@@ -1,0 +1,336 @@
+//! One stream per container, over which an agent in it runs all commands.
+//!
+//! A command through the API takes a tenth of a second of the daemon, its shim and runc; over a stream it takes about
+//! what a fork takes. So the first command of a container brings the agent in, by one command of the API:
+//!
+//! ```text
+//! takelage                        /bin/sh, as root                     the agent
+//! the agent's program  ─► stdin   into a file that was unlinked
+//!                                 before, on the tmpfs at /dev
+//!                      ◄─ stdout  its environment, a zero byte
+//!                                 exec  ──────────────────────────────► takes over both streams
+//! frames               ◄────────────────────────────────────────────►  frames
+//! ```
+//!
+//! Nothing of it is ever in the container's file system, so neither a commit nor the container's users find it there. It
+//! has the rights, the namespaces and the environment that the API gives to a command, and gives them on. It ends
+//! with its standard input, so with takelage, whatever ends that.
+//!
+//! Where it cannot be (no shell, no tmpfs, another architecture, a root without the rights of one), commands go through
+//! the API as before. That is decided before anything was sent, and no command is ever sent twice: whatever is under
+//! way when an agent dies fails.
+
+use std::{
+    collections::HashMap,
+    str,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bollard::{
+    container::LogOutput,
+    errors::Error,
+    exec::{CreateExecOptions, StartExecOptions, StartExecResults},
+};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use indexmap::IndexMap;
+use takelage_model::agent::ErrorKind;
+use thiserror::Error;
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
+    sync::mpsc,
+};
+use tokio_util::io::StreamReader;
+
+use super::{connection::Daemon, container::DockerContainer, errors::refusal, exec::could_not_start};
+use crate::{
+    Chunk, Container as _, ContainerState, EngineError, ExecSpec, Operation,
+    agent::{AgentClient, AgentError, BINARY},
+};
+
+/// Brings in a program of the length `$1` from standard input, says what its environment is, and becomes it.
+///
+/// The file is unlinked while it is empty. `head` may read more than it passes on, so nothing may follow until the
+/// environment has come. That is opened by the shell itself: Docker hides a root in another user's container from
+/// everybody else.
+const BEGIN: &str = r#"
+PATH="${PATH:+$PATH:}/usr/sbin:/usr/bin:/sbin:/bin"
+for program in head rm chmod cat; do
+    command -v "$program" >/dev/null || { echo "there is no $program" >&2; exit 1; }
+done
+device=
+while read -r _ place type _; do [ "$place" = /dev ] && device=$type; done </proc/mounts
+[ "$device" = tmpfs ] || { echo "/dev is no tmpfs" >&2; exit 1; }
+file=/dev/.takelage-$$
+umask 077
+set -C
+: >"$file" && set +C && chmod 700 "$file" && exec 8>"$file" 9<"$file"
+rm -f "$file"
+head -c "$1" >&8 && exec 7</proc/self/environ 8>&- && cat <&7 && printf '\0' && exec 7<&- && exec /proc/self/fd/9 stdio
+"#;
+/// How long it may take until an agent is there. Where it takes longer, commands do so too.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// An environment is no longer than this, in bytes: it is what Linux gives to a program.
+const LONGEST_ENVIRONMENT: u64 = 2 << 20;
+/// How much is kept of what the beginning complains about, in bytes.
+const LONGEST_COMPLAINT: usize = 4096;
+
+/// The streams of a daemon's containers, by their ids.
+#[derive(Debug, Default)]
+pub(super) struct Streams(Mutex<HashMap<String, Slot>>);
+
+type Slot = Arc<tokio::sync::Mutex<State>>;
+
+/// How the commands of a container go.
+#[derive(Debug, Default)]
+enum State {
+    /// That is found out by the next one.
+    #[default]
+    Unknown,
+    /// Through the API, one by one.
+    Plain,
+    /// Over a stream.
+    Open(Conversation),
+}
+
+/// A stream, and what the agent must be told with every command: it knows nothing of the container's own settings.
+#[derive(Debug, Clone)]
+struct Conversation {
+    client: AgentClient,
+    own: Arc<ExecSpec>,
+}
+
+/// Why a container has no stream.
+#[derive(Debug, Error)]
+enum NoStream {
+    /// The daemon does not start a command; nor will it start another one.
+    #[error("the daemon refuses")]
+    Daemon(#[from] Error),
+    #[error("the daemon does not attach")]
+    Detached,
+    #[error("the daemon's machine is a {theirs}")]
+    Architecture { theirs: String },
+    #[error("the agent cannot begin: {complaint}")]
+    NotBegun { complaint: String },
+    #[error("the container's environment is no text")]
+    Environment,
+    #[error("the agent does not answer: {complaint}")]
+    Agent {
+        complaint: String,
+        #[source]
+        source: AgentError,
+    },
+    #[error("the agent has not begun within {} s", PATIENCE.as_secs())]
+    Silent,
+}
+
+impl Streams {
+    /// Returns the place for a container's stream.
+    fn slot(&self, id: &str) -> Slot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(id.to_owned()).or_default())
+    }
+
+    /// Closes a container's stream: the container is about to end, or begins anew.
+    pub(super) fn close(&self, id: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+impl DockerContainer {
+    /// Runs a command over the container's stream. `Err` with the command: it has none, and nothing was sent.
+    pub(super) async fn over_stream(
+        &self,
+        spec: ExecSpec,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<Result<i64, EngineError>, (ExecSpec, mpsc::Sender<Chunk>)> {
+        let Some(Conversation { client, own }) = self.conversation().await else {
+            return Err((spec, chunks));
+        };
+        let complaints = chunks.clone();
+        Ok(match client.exec(with_own(&own, spec), chunks).await {
+            Ok(status) => Ok(status),
+            // To the daemon that is a command that cannot be started.
+            Err(AgentError::Refused { kind: ErrorKind::NoSuchUser, message }) => {
+                Ok(could_not_start(&complaints, message.into()).await)
+            }
+            Err(error) => Err(self.stream_failure(error).await),
+        })
+    }
+
+    /// Returns the container's stream, begun at the first call and whenever the last one has ended.
+    async fn conversation(&self) -> Option<Conversation> {
+        if self.daemon.plain {
+            return None;
+        }
+        let slot = self.daemon.streams.slot(&self.id.0);
+        let mut state = slot.lock().await;
+        match &*state {
+            State::Plain => return None,
+            State::Open(conversation) if conversation.client.closed().now_or_never().is_none() => {
+                return Some(conversation.clone());
+            }
+            State::Open(_) | State::Unknown => {}
+        }
+        let begun = tokio::time::timeout(PATIENCE, self.begin()).await.unwrap_or(Err(NoStream::Silent));
+        match begun {
+            Ok(conversation) => {
+                *state = State::Open(conversation.clone());
+                Some(conversation)
+            }
+            // Most likely the container does not run. It may later.
+            Err(NoStream::Daemon(_)) => None,
+            Err(reason) => {
+                let reason: &dyn std::error::Error = &reason;
+                tracing::info!(container = self.name, reason, "commands go through the API one by one");
+                *state = State::Plain;
+                None
+            }
+        }
+    }
+
+    /// Brings an agent in.
+    async fn begin(&self) -> Result<Conversation, NoStream> {
+        let api = &self.daemon.api;
+        let (theirs, inspect) =
+            tokio::try_join!(self.daemon.architecture(), api.inspect_container(&self.id.0, None))?;
+        if theirs != architecture() {
+            return Err(NoStream::Architecture { theirs: theirs.to_owned() });
+        }
+        let length = BINARY.len().to_string();
+        let argv = ["/bin/sh", "-c", BEGIN, "takelage", &length].map(str::to_owned);
+        let options = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(argv.to_vec()),
+            user: Some("0:0".to_owned()),
+            // Whoever unmounts or removes the container's own directory must not find it in use.
+            working_dir: Some("/".to_owned()),
+            ..CreateExecOptions::default()
+        };
+        let id = api.create_exec(&self.id.0, options).await?.id;
+        let StartExecResults::Attached { output, mut input } =
+            api.start_exec(&id, None::<StartExecOptions>).await?
+        else {
+            return Err(NoStream::Detached);
+        };
+        let complaint = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&complaint);
+        let output = output.filter_map(move |piece| std::future::ready(stdout(piece, &heard)));
+        let mut output = StreamReader::new(output);
+        let environment = tokio::select! {
+            environment = environment(&mut output) => environment,
+            // Whoever has gone says so by the other direction.
+            never = async { let _ = input.write_all(BINARY).await; std::future::pending().await } => never,
+        };
+        let said = || {
+            String::from_utf8_lossy(&complaint.lock().unwrap_or_else(PoisonError::into_inner))
+                .trim()
+                .to_owned()
+        };
+        let environment = environment.ok_or_else(|| NoStream::NotBegun { complaint: said() })?;
+        let config = inspect.config.unwrap_or_default();
+        let own = ExecSpec {
+            env: own_environment(&environment, config.env.as_deref().unwrap_or_default())
+                .ok_or(NoStream::Environment)?,
+            user: config.user.filter(|user| !user.is_empty()),
+            workdir: config.working_dir.filter(|directory| !directory.is_empty()),
+            ..ExecSpec::default()
+        };
+        let connected = AgentClient::connect(tokio::io::join(output, input)).await;
+        let client = connected.map_err(|source| NoStream::Agent { complaint: said(), source })?;
+        Ok(Conversation { client, own: Arc::new(own) })
+    }
+
+    /// Says why a command failed that is not the command's own failure.
+    async fn stream_failure(&self, error: AgentError) -> EngineError {
+        match error {
+            AgentError::Refused { message, .. } => {
+                refusal(Operation::Exec, self.name.clone(), &message, None)
+            }
+            AgentError::Gone { .. } if !matches!(self.state().await, Ok(Some(ContainerState::Running))) => {
+                EngineError::NoSuchContainer { name: self.name.clone() }
+            }
+            error => EngineError::Broken {
+                operation: Operation::Exec,
+                object: self.name.clone(),
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+impl Daemon {
+    /// Returns the architecture of the daemon's machine, in the words of images. It is asked once.
+    async fn architecture(&self) -> Result<&str, Error> {
+        let ask = || async { Ok(self.api.version().await?.arch.unwrap_or_default()) };
+        self.architecture.get_or_try_init(ask).await.map(String::as_str)
+    }
+}
+
+/// Returns the architecture that the agent was built for, in the words of images.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Returns what was written to standard output, and keeps the beginning of the rest.
+fn stdout(piece: Result<LogOutput, Error>, complaint: &Mutex<Vec<u8>>) -> Option<std::io::Result<Bytes>> {
+    match piece {
+        Ok(LogOutput::StdOut { message }) => Some(Ok(message)),
+        Ok(LogOutput::StdErr { message } | LogOutput::Console { message } | LogOutput::StdIn { message }) => {
+            let mut complaint = complaint.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = LONGEST_COMPLAINT.saturating_sub(complaint.len());
+            complaint.extend_from_slice(message.get(..room).unwrap_or(&message));
+            None
+        }
+        Err(error) => Some(Err(std::io::Error::other(error))),
+    }
+}
+
+/// Reads variables, each with a zero byte at its end, up to one that is empty. `None`: that one does not come.
+async fn environment(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<Vec<u8>>> {
+    let mut from = from.take(LONGEST_ENVIRONMENT);
+    let mut variables = Vec::new();
+    loop {
+        let mut variable = Vec::new();
+        from.read_until(0, &mut variable).await.ok()?;
+        match variable.pop() {
+            Some(0) if variable.is_empty() => return Some(variables),
+            Some(0) => variables.push(variable),
+            _ => return None,
+        }
+    }
+}
+
+/// Returns what commands of a container have in their environment, whoever runs them: all that the beginning had, but a
+/// home only if the container's settings name one. `None`: some of it is no text.
+fn own_environment(had: &[Vec<u8>], settings: &[String]) -> Option<IndexMap<String, String>> {
+    const HOME: &str = "HOME";
+    let home = settings.iter().any(|setting| setting.split('=').next() == Some(HOME));
+    let mut own = IndexMap::new();
+    for variable in had {
+        let (name, value) = str::from_utf8(variable).ok()?.split_once('=')?;
+        if name != HOME || home {
+            own.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Some(own)
+}
+
+/// Adds to a command what holds for every command of its container.
+fn with_own(own: &ExecSpec, spec: ExecSpec) -> ExecSpec {
+    let mut env = own.env.clone();
+    env.extend(spec.env);
+    ExecSpec {
+        env,
+        user: spec.user.filter(|user| !user.is_empty()).or_else(|| own.user.clone()),
+        workdir: spec.workdir.filter(|directory| !directory.is_empty()).or_else(|| own.workdir.clone()),
+        ..spec
+    }
+}
