@@ -1,6 +1,7 @@
 """testinfra's way into the containers of takelage."""
 
 import os
+import threading
 
 import testinfra
 import testinfra.backend
@@ -10,7 +11,15 @@ from testinfra.utils import ansible_runner
 from takelage_bridge import Bridge, BridgeError
 
 SCHEME = "takelage://"
-_bridge = Bridge()
+_threads = threading.local()
+
+
+def _bridge():
+    """Returns this thread's connection: it stays open, and carries one request at a time."""
+    bridge = getattr(_threads, "bridge", None)
+    if bridge is None:
+        bridge = _threads.bridge = Bridge()
+    return bridge
 
 
 def own_hosts():
@@ -31,7 +40,7 @@ class TakelageBackend(base.BaseBackend):
         """Runs a command by the container's shell."""
         command = self.get_command(command, *args)
         try:
-            status, stdout, stderr = _bridge.run(self.name, ["/bin/sh", "-c", command], self.user)
+            status, stdout, stderr = _bridge().run(self.name, ["/bin/sh", "-c", command], self.user)
         except BridgeError as error:
             raise RuntimeError(f"cannot run a command in `{self.name}`: {error}") from error
         return self.result(status, self.encode(command), stdout, stderr)

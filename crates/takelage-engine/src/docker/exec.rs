@@ -26,7 +26,7 @@ const NOT_STARTED: [&[u8]; 4] = [
     b"uids and gids must be in range ",
 ];
 /// How much the daemon's stream is read ahead.
-const READ_AHEAD: usize = 1 << 16;
+pub(super) const READ_AHEAD: usize = 1 << 16;
 
 impl DockerContainer {
     /// Runs a command: over the container's stream if it has one, else by the API.

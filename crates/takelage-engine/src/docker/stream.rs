@@ -43,7 +43,12 @@ use tokio::{
 };
 use tokio_util::io::StreamReader;
 
-use super::{connection::Daemon, container::DockerContainer, errors::refusal, exec::could_not_start};
+use super::{
+    connection::Daemon,
+    container::DockerContainer,
+    errors::{refusal, text},
+    exec::{READ_AHEAD, could_not_start},
+};
 use crate::{
     Chunk, Container as _, ContainerState, EngineError, ExecSpec, Operation,
     agent::{AgentClient, AgentError, BINARY},
@@ -104,9 +109,10 @@ struct Conversation {
 /// Why a container has no stream.
 #[derive(Debug, Error)]
 enum NoStream {
-    /// The daemon does not start a command; nor will it start another one.
-    #[error("the daemon refuses")]
+    #[error("the daemon does not answer as it should")]
     Daemon(#[from] Error),
+    #[error("the daemon refuses to start it")]
+    Refused(#[source] EngineError),
     #[error("the daemon does not attach")]
     Detached,
     #[error("the daemon's machine is a {theirs}")]
@@ -145,8 +151,10 @@ impl DockerContainer {
         spec: ExecSpec,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<Result<i64, EngineError>, (ExecSpec, mpsc::Sender<Chunk>)> {
-        let Some(Conversation { client, own }) = self.conversation().await else {
-            return Err((spec, chunks));
+        let (client, own) = match self.conversation().await {
+            Ok(Some(Conversation { client, own })) => (client, own),
+            Ok(None) => return Err((spec, chunks)),
+            Err(error) => return Ok(Err(error)),
         };
         let complaints = chunks.clone();
         Ok(match client.exec(with_own(&own, spec), chunks).await {
@@ -159,35 +167,39 @@ impl DockerContainer {
         })
     }
 
-    /// Returns the container's stream, begun at the first call and whenever the last one has ended.
-    async fn conversation(&self) -> Option<Conversation> {
+    /// Returns the container's stream, begun at the first call and whenever the last one has ended. `None`: it has none.
+    async fn conversation(&self) -> Result<Option<Conversation>, EngineError> {
         if self.daemon.plain {
-            return None;
+            return Ok(None);
         }
         let slot = self.daemon.streams.slot(&self.id.0);
         let mut state = slot.lock().await;
         match &*state {
-            State::Plain => return None,
+            State::Plain => return Ok(None),
             State::Open(conversation) if conversation.client.closed().now_or_never().is_none() => {
-                return Some(conversation.clone());
+                return Ok(Some(conversation.clone()));
             }
             State::Open(_) | State::Unknown => {}
         }
         let begun = tokio::time::timeout(PATIENCE, self.begin()).await.unwrap_or(Err(NoStream::Silent));
-        match begun {
+        let reason = match begun {
             Ok(conversation) => {
                 *state = State::Open(conversation.clone());
-                Some(conversation)
+                return Ok(Some(conversation));
             }
-            // Most likely the container does not run. It may later.
-            Err(NoStream::Daemon(_)) => None,
-            Err(reason) => {
-                let reason: &dyn std::error::Error = &reason;
-                tracing::info!(container = self.name, reason, "commands go through the API one by one");
-                *state = State::Plain;
-                None
-            }
-        }
+            Err(NoStream::Daemon(error)) => match self.failure(Operation::Exec, error) {
+                // No other command would begin either.
+                error @ (EngineError::NoSuchContainer { .. }
+                | EngineError::Unavailable { .. }
+                | EngineError::Gone { .. }) => return Err(error),
+                error => NoStream::Refused(error),
+            },
+            Err(reason) => reason,
+        };
+        let reason: &dyn std::error::Error = &reason;
+        tracing::info!(container = self.name, reason, "commands go through the API one by one");
+        *state = State::Plain;
+        Ok(None)
     }
 
     /// Brings an agent in.
@@ -211,10 +223,15 @@ impl DockerContainer {
             ..CreateExecOptions::default()
         };
         let id = api.create_exec(&self.id.0, options).await?.id;
-        let StartExecResults::Attached { output, mut input } =
-            api.start_exec(&id, None::<StartExecOptions>).await?
-        else {
-            return Err(NoStream::Detached);
+        let start = StartExecOptions { output_capacity: Some(READ_AHEAD), ..StartExecOptions::default() };
+        let (output, mut input) = match api.start_exec(&id, Some(start)).await {
+            Ok(StartExecResults::Attached { output, input }) => (output, input),
+            Ok(StartExecResults::Detached) => return Err(NoStream::Detached),
+            // What the daemon says of a program that cannot be started; older ones say it as its output.
+            Err(error) if text(&error).contains("exec failed") => {
+                return Err(NoStream::NotBegun { complaint: text(&error) });
+            }
+            Err(error) => return Err(error.into()),
         };
         let complaint = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&complaint);
@@ -225,12 +242,11 @@ impl DockerContainer {
             // Whoever has gone says so by the other direction.
             never = async { let _ = input.write_all(BINARY).await; std::future::pending().await } => never,
         };
-        let said = || {
-            String::from_utf8_lossy(&complaint.lock().unwrap_or_else(PoisonError::into_inner))
-                .trim()
-                .to_owned()
+        let said = |mut said: Vec<u8>| {
+            said.extend_from_slice(&complaint.lock().unwrap_or_else(PoisonError::into_inner));
+            String::from_utf8_lossy(&said).trim().to_owned()
         };
-        let environment = environment.ok_or_else(|| NoStream::NotBegun { complaint: said() })?;
+        let environment = environment.map_err(|instead| NoStream::NotBegun { complaint: said(instead) })?;
         let config = inspect.config.unwrap_or_default();
         let own = ExecSpec {
             env: own_environment(&environment, config.env.as_deref().unwrap_or_default())
@@ -240,24 +256,27 @@ impl DockerContainer {
             ..ExecSpec::default()
         };
         let connected = AgentClient::connect(tokio::io::join(output, input)).await;
-        let client = connected.map_err(|source| NoStream::Agent { complaint: said(), source })?;
+        let client = connected.map_err(|source| NoStream::Agent { complaint: said(Vec::new()), source })?;
         Ok(Conversation { client, own: Arc::new(own) })
     }
 
     /// Says why a command failed that is not the command's own failure.
     async fn stream_failure(&self, error: AgentError) -> EngineError {
+        let broken = |error: AgentError| EngineError::Broken {
+            operation: Operation::Exec,
+            object: self.name.clone(),
+            source: Box::new(error),
+        };
         match error {
             AgentError::Refused { message, .. } => {
                 refusal(Operation::Exec, self.name.clone(), &message, None)
             }
-            AgentError::Gone { .. } if !matches!(self.state().await, Ok(Some(ContainerState::Running))) => {
-                EngineError::NoSuchContainer { name: self.name.clone() }
-            }
-            error => EngineError::Broken {
-                operation: Operation::Exec,
-                object: self.name.clone(),
-                source: Box::new(error),
+            AgentError::Gone { .. } => match self.state().await {
+                Ok(Some(ContainerState::Running)) => broken(error),
+                Ok(_) => EngineError::NoSuchContainer { name: self.name.clone() },
+                Err(error) => error,
             },
+            error => broken(error),
         }
     }
 }
@@ -293,17 +312,24 @@ fn stdout(piece: Result<LogOutput, Error>, complaint: &Mutex<Vec<u8>>) -> Option
     }
 }
 
-/// Reads variables, each with a zero byte at its end, up to one that is empty. `None`: that one does not come.
-async fn environment(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<Vec<u8>>> {
+/// Variables, each `NAME=VALUE`.
+type Variables = Vec<Vec<u8>>;
+
+/// Reads variables, each with a zero byte at its end, up to one that is empty. `Err`: what came instead of that.
+async fn environment(from: &mut (impl AsyncBufRead + Unpin)) -> Result<Variables, Vec<u8>> {
     let mut from = from.take(LONGEST_ENVIRONMENT);
     let mut variables = Vec::new();
     loop {
         let mut variable = Vec::new();
-        from.read_until(0, &mut variable).await.ok()?;
-        match variable.pop() {
-            Some(0) if variable.is_empty() => return Some(variables),
-            Some(0) => variables.push(variable),
-            _ => return None,
+        let read = from.read_until(0, &mut variable).await;
+        match (read, variable.pop()) {
+            (Ok(_), Some(0)) if variable.is_empty() => return Ok(variables),
+            (Ok(_), Some(0)) => variables.push(variable),
+            (_, last) => {
+                variable.extend(last);
+                variable.truncate(LONGEST_COMPLAINT);
+                return Err(variable);
+            }
         }
     }
 }
@@ -332,5 +358,73 @@ fn with_own(own: &ExecSpec, spec: ExecSpec) -> ExecSpec {
         user: spec.user.filter(|user| !user.is_empty()).or_else(|| own.user.clone()),
         workdir: spec.workdir.filter(|directory| !directory.is_empty()).or_else(|| own.workdir.clone()),
         ..spec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(mut bytes: &[u8]) -> (Result<Variables, Vec<u8>>, Vec<u8>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let read = runtime.block_on(environment(&mut bytes));
+        (read, bytes.to_vec())
+    }
+
+    #[test]
+    fn an_environment_ends_where_the_agent_begins() {
+        let (variables, rest) = read(b"A=1\0B=2=3\0\0\0\0\0\x07frame");
+        assert_eq!(variables.unwrap(), [b"A=1".to_vec(), b"B=2=3".to_vec()]);
+        assert_eq!(rest, b"\0\0\0\x07frame");
+        assert!(read(b"\0x").0.unwrap().is_empty());
+        assert_eq!(read(b"A=1\0there is no sh").0.unwrap_err(), b"there is no sh");
+        assert_eq!(read(b"").0.unwrap_err(), b"");
+    }
+
+    #[test]
+    fn a_home_is_everybodys_only_if_the_settings_say_so() {
+        let had = [b"PATH=/bin".to_vec(), b"HOME=/root".to_vec(), b"X=".to_vec()];
+        let names = |settings: &[&str]| {
+            let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
+            own_environment(&had, &settings).unwrap().into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&["PATH=/bin", "HOMER=1"]), ["PATH", "X"]);
+        assert_eq!(names(&["HOME=/root"]), ["PATH", "HOME", "X"]);
+        assert_eq!(own_environment(&[b"A=\xff".to_vec()], &[]), None);
+        assert_eq!(own_environment(&[b"nothing".to_vec()], &[]), None);
+    }
+
+    #[test]
+    fn a_commands_own_settings_win() {
+        let pairs = |pairs: &[(&str, &str)]| -> IndexMap<String, String> {
+            pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let own = ExecSpec {
+            env: pairs(&[("A", "1"), ("B", "2")]),
+            user: Some("app".to_owned()),
+            workdir: Some("/srv".to_owned()),
+            ..ExecSpec::default()
+        };
+        let plain = with_own(&own, ExecSpec { user: Some(String::new()), ..ExecSpec::default() });
+        assert_eq!(plain, own);
+        let spec =
+            ExecSpec { env: pairs(&[("B", "3")]), workdir: Some("/".to_owned()), ..ExecSpec::root(["id"]) };
+        let with = with_own(&own, spec);
+        assert_eq!((with.user.as_deref(), with.workdir.as_deref()), (Some("0:0"), Some("/")));
+        assert_eq!((with.env, with.argv), (pairs(&[("A", "1"), ("B", "3")]), vec!["id".to_owned()]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_environment_or_none(bytes in proptest::collection::vec(0..4_u8, 0..200)) {
+            let (variables, rest) = read(&bytes);
+            if let Ok(variables) = variables {
+                let length: usize = variables.iter().map(|variable| variable.len() + 1).sum();
+                prop_assert_eq!(length + 1 + rest.len(), bytes.len());
+                let _ = own_environment(&variables, &[]);
+            }
+        }
     }
 }
