@@ -38,9 +38,9 @@ impl DockerContainer {
         if spec.argv.is_empty() {
             return Err(refusal(Operation::Exec, self.name.clone(), "there is no command", None));
         }
-        match self.over_stream(spec, chunks).await {
-            Ok(ended) => ended,
-            Err((spec, chunks)) => self.execute_plainly(spec, chunks).await,
+        match self.conversation().await? {
+            Some(conversation) => self.execute_over(conversation, spec, chunks).await,
+            None => self.execute_plainly(spec, chunks).await,
         }
     }
 

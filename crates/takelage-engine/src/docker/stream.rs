@@ -101,7 +101,7 @@ enum State {
 
 /// A stream, and what the agent must be told with every command: it knows nothing of the container's own settings.
 #[derive(Debug, Clone)]
-struct Conversation {
+pub(super) struct Conversation {
     client: AgentClient,
     own: Arc<ExecSpec>,
 }
@@ -145,30 +145,26 @@ impl Streams {
 }
 
 impl DockerContainer {
-    /// Runs a command over the container's stream. `Err` with the command: it has none, and nothing was sent.
-    pub(super) async fn over_stream(
+    /// Runs a command over the container's stream. If the future is dropped, the command and its session are killed.
+    pub(super) async fn execute_over(
         &self,
+        Conversation { client, own }: Conversation,
         spec: ExecSpec,
         chunks: mpsc::Sender<Chunk>,
-    ) -> Result<Result<i64, EngineError>, (ExecSpec, mpsc::Sender<Chunk>)> {
-        let (client, own) = match self.conversation().await {
-            Ok(Some(Conversation { client, own })) => (client, own),
-            Ok(None) => return Err((spec, chunks)),
-            Err(error) => return Ok(Err(error)),
-        };
+    ) -> Result<i64, EngineError> {
         let complaints = chunks.clone();
-        Ok(match client.exec(with_own(&own, spec), chunks).await {
+        match client.exec(with_own(&own, spec), chunks).await {
             Ok(status) => Ok(status),
             // To the daemon that is a command that cannot be started.
             Err(AgentError::Refused { kind: ErrorKind::NoSuchUser, message }) => {
                 Ok(could_not_start(&complaints, message.into()).await)
             }
             Err(error) => Err(self.stream_failure(error).await),
-        })
+        }
     }
 
     /// Returns the container's stream, begun at the first call and whenever the last one has ended. `None`: it has none.
-    async fn conversation(&self) -> Result<Option<Conversation>, EngineError> {
+    pub(super) async fn conversation(&self) -> Result<Option<Conversation>, EngineError> {
         if self.daemon.plain {
             return Ok(None);
         }
