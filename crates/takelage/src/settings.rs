@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     cache: Option<PathBuf>,
     /// Make everything again.
     pub(crate) no_cache: bool,
+    /// Run Ansible and pytest without any acceleration.
+    pub(crate) plain: bool,
     /// Where `--events` goes.
     pub(crate) events: Option<PathBuf>,
     /// Where `--junit` goes.
@@ -82,6 +84,7 @@ impl Settings {
             }),
             cache,
             no_cache: options.no_cache,
+            plain: options.plain,
             events: options.events.as_ref().map(|path| current.join(path)),
             junit: options.junit.as_ref().map(|path| current.join(path)),
             style,

@@ -26,6 +26,7 @@ const SOCKET_PATH_LIMIT: usize = 103;
 pub struct Bridge<C> {
     shared: Arc<Shared<C>>,
     socket: PathBuf,
+    keep: Option<PathBuf>,
     _directory: tempfile::TempDir,
     tasks: TaskTracker,
 }
@@ -111,7 +112,20 @@ impl<C: Container> Bridge<C> {
         });
         let tasks = TaskTracker::new();
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
-        Ok(Self { shared, socket, _directory: private, tasks })
+        Ok(Self { shared, socket, keep: None, _directory: private, tasks })
+    }
+
+    /// Has Ansible made faster, with what lasts across runs in the directory `keep`. Without it, Ansible runs plainly.
+    #[must_use]
+    pub fn accelerated(mut self, keep: PathBuf) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
+    /// Returns the variables by which the programs of this step find the bridge.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let keep = self.keep.as_deref().map(|keep| ("TAKELAGE_KEEP", keep));
+        [("TAKELAGE_SOCKET", self.socket())].into_iter().chain(keep)
     }
 
     /// Returns the socket's path.
