@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::{net::UnixListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Report, serve};
+use super::{Report, serve, zygote::Zygotes};
 
 /// The longest path of a unix socket that every supported system takes, in bytes.
 const SOCKET_PATH_LIMIT: usize = 103;
@@ -35,6 +35,7 @@ pub struct Bridge<C> {
 pub(super) struct Shared<C> {
     pub(super) hosts: HashMap<String, C>,
     pub(super) cancel: CancellationToken,
+    pub(super) zygotes: Zygotes,
     step: Step,
     roots: Vec<PathBuf>,
     events: mpsc::UnboundedSender<EventKind>,
@@ -102,15 +103,16 @@ impl<C: Container> Bridge<C> {
         {
             roots.push(resolved);
         }
+        let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = Arc::new(Shared {
             hosts,
-            cancel: CancellationToken::new(),
+            zygotes: Zygotes::new(cancel.clone(), tasks.clone()),
+            cancel,
             step,
             roots,
             events,
             listener: Mutex::new(None),
         });
-        let tasks = TaskTracker::new();
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
         Ok(Self { shared, socket, keep: None, _directory: private, tasks })
     }
