@@ -126,6 +126,15 @@ impl Container for AnyContainer {
         each!(AnyContainer, self, it => it.exec(spec, chunks).await)
     }
 
+    async fn converse(
+        &self,
+        spec: ExecSpec,
+        input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        each!(AnyContainer, self, it => it.converse(spec, input, chunks).await)
+    }
+
     async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {
         each!(AnyContainer, self, it => it.interact(spec, interaction).await)
     }

@@ -126,6 +126,19 @@ pub trait Container: Clone + Send + Sync + 'static {
         std::future::ready(Err(EngineError::Unsupported { name: self.name().to_owned(), reason }))
     }
 
+    /// Runs a command that reads what comes from `input`, for as long as that is open, with the contract of
+    /// [`exec`](Self::exec) otherwise. `spec.stdin` is not used.
+    fn converse(
+        &self,
+        spec: ExecSpec,
+        input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> impl Future<Output = Result<i64, EngineError>> + Send {
+        let _ = (spec, input, chunks);
+        let reason = "this engine cannot talk with a command".to_owned();
+        std::future::ready(Err(EngineError::Unsupported { name: self.name().to_owned(), reason }))
+    }
+
     /// Runs a command and collects its output in memory.
     fn run(&self, spec: ExecSpec) -> impl Future<Output = Result<ExecOutput, EngineError>> + Send {
         async move {

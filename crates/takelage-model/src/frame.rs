@@ -11,6 +11,8 @@
 //! One connection carries one request at a time: the client writes a request and reads its reply. Every forked
 //! Ansible worker opens its own connection, because a stream shared across forks mixes frames.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version, sent with [`Request::Hello`]. Both ends are of one build, so they must agree.
@@ -39,6 +41,9 @@ pub enum Request {
         user: Option<String>,
         /// Length of the standard input in bytes.
         stdin: u64,
+        /// An interpreter that may run the standard input, a Python program, in place of the command.
+        #[serde(default)]
+        zygote: Option<Zygote>,
     },
     /// Write a file, replacing what is there. One blob: its content. The mode of a new file is 0666 less the umask.
     Put {
@@ -67,6 +72,19 @@ pub enum Request {
     /// A request of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// A warm interpreter for programs that a command would read from its standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Zygote {
+    /// The command that starts it: the one in whose place it is used, but for what its interpreter is told to do.
+    pub argv: Vec<String>,
+    /// What the program has in its environment beyond the interpreter's.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// What the command writes to its standard output before the program begins.
+    #[serde(default)]
+    pub preface: String,
 }
 
 /// What takelage answers.

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 
+import takelage_acceleration
 import takelage_bridge
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -41,7 +42,15 @@ def main():
     if beside or os.environ.get("ANSIBLE_STDOUT_CALLBACK") == "takelage":
         keep_stats()
         report_failures(cli)
+    accelerate(program)
     cli.cli_executor(sys.argv)
+
+
+def accelerate(program):
+    """Makes Ansible faster if takelage asks for it, or says once per playbook why not."""
+    reason = takelage_acceleration.install()
+    if reason and program == "ansible-playbook":
+        takelage_bridge.Bridge().report(kind="note", level="info", message=reason)
 
 
 def read_settings():

@@ -34,9 +34,12 @@ class Bridge:
         self._stream = None
         self._owner = None
 
-    def run(self, host, argv, user=None, stdin=b""):
-        """Runs a command and returns its exit status, standard output and standard error."""
-        header = {"op": "exec", "host": host, "argv": argv, "user": user, "stdin": len(stdin)}
+    def run(self, host, argv, user=None, stdin=b"", zygote=None):
+        """Runs a command and returns its exit status, standard output and standard error.
+
+        A warm interpreter may run `stdin`, a Python program, in its place.
+        """
+        header = {"op": "exec", "host": host, "argv": argv, "user": user, "stdin": len(stdin), "zygote": zygote}
         reply, stream = self._ask(header, io.BytesIO(stdin), "exit")
         stdout, stderr = (self._receive(stream, length) for length in reply["lengths"])
         return reply["status"], stdout, stderr

@@ -9,6 +9,11 @@ use std::{
 const FILES: &[(&str, &str)] = &[
     ("launch_ansible.py", include_str!("../python/launch_ansible.py")),
     ("launch_pytest.py", include_str!("../python/launch_pytest.py")),
+    ("takelage_acceleration/__init__.py", include_str!("../python/takelage_acceleration/__init__.py")),
+    ("takelage_acceleration/payloads.py", include_str!("../python/takelage_acceleration/payloads.py")),
+    ("takelage_acceleration/store.py", include_str!("../python/takelage_acceleration/store.py")),
+    ("takelage_acceleration/workers.py", include_str!("../python/takelage_acceleration/workers.py")),
+    ("takelage_acceleration/zygotes.py", include_str!("../python/takelage_acceleration/zygotes.py")),
     ("takelage_bridge.py", include_str!("../python/takelage_bridge.py")),
     ("takelage_pytest.py", include_str!("../python/takelage_pytest.py")),
     ("takelage_testinfra.py", include_str!("../python/takelage_testinfra.py")),

@@ -32,6 +32,8 @@ use crate::{
 pub struct Options {
     /// Make everything again.
     pub no_cache: bool,
+    /// Run Ansible and pytest without any acceleration.
+    pub plain: bool,
     /// Keep a container in which something failed, beyond the one that `develop` keeps anyway.
     pub keep_failed: bool,
     /// The time that images and their files are stamped with: `SOURCE_DATE_EPOCH`, in seconds.

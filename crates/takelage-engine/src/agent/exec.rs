@@ -1,11 +1,12 @@
 //! Commands.
 
+use bytes::Bytes;
 use takelage_model::agent::{self, Command, Request, Size};
 use tokio::sync::mpsc;
 
 use super::{
     AgentClient, AgentError,
-    request::{Answer, unexpected},
+    request::{Answer, Pending, unexpected},
 };
 use crate::{Chunk, ExecSpec, Interaction, Stream};
 
@@ -27,22 +28,33 @@ impl AgentClient {
             }
             std::future::pending().await
         };
-        let read = async {
-            loop {
-                match request.answer().await? {
-                    Answer::Data(stream, bytes) => {
-                        let count = bytes.len();
-                        // A receiver that is gone wants no more, but the command must not notice.
-                        let _ = chunks.send(Chunk { stream: stream.into(), bytes }).await;
-                        request.handed_on(count);
-                    }
-                    Answer::Exit(status) => return Ok(status.into()),
-                    _ => return Err(unexpected()),
+        tokio::select! {
+            result = hand_over(&mut request, &chunks) => result,
+            never = write => never,
+        }
+    }
+
+    /// Runs a command that reads what comes from `input`, as [`exec`](Self::exec) otherwise.
+    pub async fn converse(
+        &self,
+        spec: ExecSpec,
+        mut input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, AgentError> {
+        let command = Command { stdin: true, ..command(spec, None) };
+        let mut request = self.request(&Request::Exec(command))?;
+        let feed = request.feed();
+        let write = async {
+            while let Some(said) = input.recv().await {
+                if !feed.data(&said).await {
+                    break;
                 }
             }
+            feed.send(&Request::End, &[]);
+            std::future::pending().await
         };
         tokio::select! {
-            result = read => result,
+            result = hand_over(&mut request, &chunks) => result,
             never = write => never,
         }
     }
@@ -86,6 +98,22 @@ impl AgentClient {
         tokio::select! {
             result = read => result,
             _ = talk => Err(unexpected()),
+        }
+    }
+}
+
+/// Hands a command's output to `chunks` until it ends, and returns its exit status.
+async fn hand_over(request: &mut Pending, chunks: &mpsc::Sender<Chunk>) -> Result<i64, AgentError> {
+    loop {
+        match request.answer().await? {
+            Answer::Data(stream, bytes) => {
+                let count = bytes.len();
+                // A receiver that is gone wants no more, but the command must not notice.
+                let _ = chunks.send(Chunk { stream: stream.into(), bytes }).await;
+                request.handed_on(count);
+            }
+            Answer::Exit(status) => return Ok(status.into()),
+            _ => return Err(unexpected()),
         }
     }
 }

@@ -80,6 +80,15 @@ impl Container for DockerContainer {
         self.execute(spec, chunks).await
     }
 
+    async fn converse(
+        &self,
+        spec: ExecSpec,
+        input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        self.converse_with(spec, input, chunks).await
+    }
+
     async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {
         self.interact_with(spec, interaction).await
     }

@@ -6,6 +6,7 @@
 mod commit;
 mod connection;
 mod container;
+mod converse;
 mod create;
 mod credentials;
 mod errors;

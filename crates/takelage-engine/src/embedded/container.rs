@@ -69,6 +69,18 @@ impl Container for EmbeddedContainer {
         ended.map_err(|error| self.agent_failure(Operation::Exec, error))
     }
 
+    async fn converse(
+        &self,
+        spec: ExecSpec,
+        input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        let record = self.running_record(Operation::Exec)?;
+        let agent = self.agent().await?;
+        let ended = agent.converse(record.command(spec), input, chunks).await;
+        ended.map_err(|error| self.agent_failure(Operation::Exec, error))
+    }
+
     async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {
         let record = self.running_record(Operation::Exec)?;
         let agent = self.agent().await?;

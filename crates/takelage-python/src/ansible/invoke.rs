@@ -60,7 +60,7 @@ pub async fn invoke<C: Container>(
         .envs(invocation.env.iter().map(|(name, value)| (name, value)))
         .envs(crate::toolchain::quiet())
         .envs(crate::toolchain::locale(&invocation.env))
-        .env("TAKELAGE_SOCKET", bridge.socket())
+        .envs(bridge.variables())
         .env("TAKELAGE_REPORT", "beside");
     if invocation.diff {
         command.env("TAKELAGE_DIFF", "1");

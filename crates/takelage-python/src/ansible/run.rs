@@ -36,7 +36,7 @@ pub async fn run<C: Container>(
     let step = bridge.step().clone();
     let terminal = if playbook.interactive { Terminal::Shared } else { Terminal::None };
     let watched = watch(
-        command(tools, playbook, &path, &input, bridge.socket()),
+        command(tools, playbook, &path, &input, bridge),
         bridge.socket().as_os_str(),
         terminal,
         &cancel,
@@ -69,7 +69,13 @@ pub async fn run<C: Container>(
     ledger.close(ended.status.success(), ended.status.to_string(), ended.stderr)
 }
 
-fn command(tools: &Toolchain, playbook: &Playbook, path: &Path, input: &Input, socket: &Path) -> Command {
+fn command<C: Container>(
+    tools: &Toolchain,
+    playbook: &Playbook,
+    path: &Path,
+    input: &Input,
+    bridge: &Bridge<C>,
+) -> Command {
     let mut command = Command::new(&tools.ansible.python);
     command
         .arg(input.shims.join("launch_ansible.py"))
@@ -81,7 +87,7 @@ fn command(tools: &Toolchain, playbook: &Playbook, path: &Path, input: &Input, s
         .envs(playbook.env.iter().map(|(name, value)| (name, value)))
         .envs(crate::toolchain::quiet())
         .envs(crate::toolchain::locale(&playbook.env))
-        .env("TAKELAGE_SOCKET", socket)
+        .envs(bridge.variables())
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
         .env("ANSIBLE_STDOUT_CALLBACK", "takelage")
         .env("ANSIBLE_NOCOLOR", "1")

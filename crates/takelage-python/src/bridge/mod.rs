@@ -4,6 +4,7 @@ mod report;
 mod serve;
 mod server;
 mod wire;
+mod zygote;
 
 pub use server::{Bridge, BridgeError};
 

@@ -84,10 +84,20 @@ async fn converse<C: Container>(
     }
     while let Some(request) = read_request(reader).await? {
         match request {
-            Request::Exec { host, argv, user, stdin } => {
+            Request::Exec { host, argv, user, stdin, zygote } => {
                 let stdin = read_blob(reader, stdin).await?;
                 let ran = match find(shared, &host) {
-                    Ok(container) => run(container, argv, user, stdin).await,
+                    Ok(container) => {
+                        let warm = match zygote {
+                            Some(zygote) => shared.zygotes.run(container, &host, &user, zygote, &stdin).await,
+                            None => Ok(None),
+                        };
+                        match warm {
+                            Ok(Some(output)) => Ok(output),
+                            Ok(None) => run(container, argv, user, stdin).await,
+                            Err(lost) => Err(Refusal { kind: ErrorKind::Engine, message: lost.to_string() }),
+                        }
+                    }
                     Err(refusal) => Err(refusal),
                 };
                 match ran {

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::{net::UnixListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Report, serve};
+use super::{Report, serve, zygote::Zygotes};
 
 /// The longest path of a unix socket that every supported system takes, in bytes.
 const SOCKET_PATH_LIMIT: usize = 103;
@@ -26,6 +26,7 @@ const SOCKET_PATH_LIMIT: usize = 103;
 pub struct Bridge<C> {
     shared: Arc<Shared<C>>,
     socket: PathBuf,
+    keep: Option<PathBuf>,
     _directory: tempfile::TempDir,
     tasks: TaskTracker,
 }
@@ -34,6 +35,7 @@ pub struct Bridge<C> {
 pub(super) struct Shared<C> {
     pub(super) hosts: HashMap<String, C>,
     pub(super) cancel: CancellationToken,
+    pub(super) zygotes: Zygotes,
     step: Step,
     roots: Vec<PathBuf>,
     events: mpsc::UnboundedSender<EventKind>,
@@ -101,17 +103,31 @@ impl<C: Container> Bridge<C> {
         {
             roots.push(resolved);
         }
+        let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = Arc::new(Shared {
             hosts,
-            cancel: CancellationToken::new(),
+            zygotes: Zygotes::new(cancel.clone(), tasks.clone()),
+            cancel,
             step,
             roots,
             events,
             listener: Mutex::new(None),
         });
-        let tasks = TaskTracker::new();
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
-        Ok(Self { shared, socket, _directory: private, tasks })
+        Ok(Self { shared, socket, keep: None, _directory: private, tasks })
+    }
+
+    /// Has Ansible made faster, with what lasts across runs in the directory `keep`. Without it, Ansible runs plainly.
+    #[must_use]
+    pub fn accelerated(mut self, keep: PathBuf) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
+    /// Returns the variables by which the programs of this step find the bridge.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let keep = self.keep.as_deref().map(|keep| ("TAKELAGE_KEEP", keep));
+        [("TAKELAGE_SOCKET", self.socket())].into_iter().chain(keep)
     }
 
     /// Returns the socket's path.

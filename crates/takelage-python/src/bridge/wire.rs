@@ -101,7 +101,13 @@ mod tests {
         let mut from = bytes.as_slice();
         block(async {
             assert_eq!(read_request(&mut from).await.unwrap(), Some(Request::Hello { version: VERSION }));
-            let exec = Request::Exec { host: "app".into(), argv: vec!["id".into()], user: None, stdin: 3 };
+            let exec = Request::Exec {
+                host: "app".into(),
+                argv: vec!["id".into()],
+                user: None,
+                stdin: 3,
+                zygote: None,
+            };
             assert_eq!(read_request(&mut from).await.unwrap(), Some(exec));
             assert_eq!(read_blob(&mut from, 3).await.unwrap(), "abc");
             assert_eq!(read_request(&mut from).await.unwrap(), None);

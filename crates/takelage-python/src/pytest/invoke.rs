@@ -57,7 +57,7 @@ pub async fn invoke<C: Container>(
         .envs(crate::toolchain::quiet())
         .envs(crate::toolchain::locale(&invocation.env))
         .env("PATH", format!("{}:{path}", files.path("bin").display()))
-        .env("TAKELAGE_SOCKET", bridge.socket())
+        .envs(bridge.variables())
         .env("TAKELAGE_HOSTS", hosts.join(","))
         .env("TAKELAGE_INVENTORY", &invocation.inventory);
     let mut reports = bridge.listen();

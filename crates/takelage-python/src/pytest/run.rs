@@ -59,7 +59,7 @@ pub async fn verify<C: Container>(
     let uncaptured = session.options.iter().any(|option| option == "-s" || option == "--capture=no");
     let terminal = if session.interactive { Terminal::Shared } else { Terminal::None };
     let watched = watch(
-        command(tools, session, &tests, &input, bridge.socket(), molecule),
+        command(tools, session, &tests, &input, bridge, molecule),
         bridge.socket().as_os_str(),
         terminal,
         &cancel,
@@ -120,12 +120,12 @@ fn usage(stderr: &str, stdout: &str) -> String {
     complaint.unwrap_or_else(|| lines.last().copied().unwrap_or("it said nothing")).to_owned()
 }
 
-fn command(
+fn command<C: Container>(
     tools: &Toolchain,
     session: &Session,
     tests: &Path,
     input: &Input,
-    socket: &Path,
+    bridge: &Bridge<C>,
     molecule: Vec<(&'static str, PathBuf)>,
 ) -> Command {
     let mut command = Command::new(&tools.pytest.python);
@@ -141,7 +141,7 @@ fn command(
         .envs(crate::toolchain::quiet())
         .envs(crate::toolchain::locale(&session.env))
         .env("PATH", path)
-        .env("TAKELAGE_SOCKET", socket)
+        .envs(bridge.variables())
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
         .env("TAKELAGE_HOSTS", hosts.join(","))
         .env("TAKELAGE_INVENTORY", input.path("inventory"))

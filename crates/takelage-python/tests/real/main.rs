@@ -8,6 +8,7 @@
 mod ansible;
 mod checks;
 mod environment;
+mod fast;
 mod playbooks;
 mod scene;
 mod transport;

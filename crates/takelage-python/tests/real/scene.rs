@@ -93,6 +93,12 @@ impl Scene {
         Some(Self { root, container, bridge, events, tools, _sockets: sockets })
     }
 
+    /// Has Ansible made faster from now on.
+    pub(crate) fn accelerated(mut self, keep: &Path) -> Self {
+        self.bridge = self.bridge.accelerated(keep.to_owned());
+        self
+    }
+
     /// Writes a file of the project.
     pub(crate) fn write(&self, path: &str, content: &str) {
         let path = self.root.path().join(path);

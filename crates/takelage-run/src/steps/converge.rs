@@ -86,7 +86,9 @@ impl<E: Engine> Session<E> {
         step: &Step,
     ) -> Result<Bridge<E::Container>, StepError> {
         let root = &self.project.root;
-        Ok(Bridge::open(self.socket_directory(), hosts, self.events.facts(), step.clone(), root).await?)
+        let bridge =
+            Bridge::open(self.socket_directory(), hosts, self.events.facts(), step.clone(), root).await?;
+        Ok(if self.options.plain { bridge } else { bridge.accelerated(self.store.directory("payloads-v1")?) })
     }
 
     /// Returns where Ansible finds the roles and the collections of `image`, before those the user has configured.

@@ -7,6 +7,7 @@
 //!   runs-v1/<run>.lock                    held while that run lives; what a dead run left is removed by the next
 //!   images-v1/<project>/<image>.json      what an image was made from, and its id: see `images`
 //!   scratch-v1/<run>/                     large temporary files of a run
+//!   payloads-v1/                          what Ansible's modules are built from, by digest: see `takelage-python`
 //!   bootstrap-v1/                         packages, by digest: see `takelage-bootstrap`
 //!   toolchains-v1/                        private Python environments: see `takelage-python`
 //! ```

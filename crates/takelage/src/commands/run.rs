@@ -163,6 +163,7 @@ pub(crate) fn options(settings: &Settings, choices: &Choices) -> Result<Options,
         .map(|value| value.parse().map_err(|_| Failure::SourceDateEpoch { value: value.to_owned() }));
     Ok(Options {
         no_cache: settings.no_cache,
+        plain: settings.plain,
         keep_failed: choices.on_failure.map_or(settings.style.live, |choice| choice == OnFailure::Keep),
         source_date_epoch: epoch.transpose()?,
         diff: choices.diff,

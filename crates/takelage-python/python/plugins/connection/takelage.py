@@ -9,6 +9,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
+from takelage_acceleration.zygotes import zygote_for
 from takelage_bridge import Bridge, BridgeError
 
 DOCUMENTATION = """
@@ -92,7 +93,8 @@ class Connection(ConnectionBase):
             display.vvv(f"EXEC {command}", host=self._host)
         stdin = to_bytes(in_data or b"", errors="surrogate_or_strict")
         if not (sudoable and self.become and self.become.expect_prompt() and self._needs_password()):
-            return self._run(command, stdin)
+            become = self.become if sudoable else None
+            return self._run(command, stdin, zygote_for(command, become) if stdin else None)
         password = self.become.get_option("become_pass", playcontext=self._play_context)
         status, stdout, stderr = self._run(command, to_bytes(password) + b"\n" + stdin)
         if status != 0 and self.become.check_incorrect_password(stderr):
@@ -127,9 +129,11 @@ class Connection(ConnectionBase):
         self._bridge.close()
         self._connected = False
 
-    def _run(self, command, stdin):
+    def _run(self, command, stdin, zygote=None):
         shell = getattr(self._play_context, "executable", None) or "/bin/sh"
-        return self._ask(self._bridge.run, self._host, [shell, "-c", command], self._user, stdin)
+        if shell != "/bin/sh":
+            zygote = None
+        return self._ask(self._bridge.run, self._host, [shell, "-c", command], self._user, stdin, zygote)
 
     def _ask(self, request, *args):
         try:

@@ -1,0 +1,43 @@
+"""What makes Ansible faster without changing what it does.
+
+Each part replaces something inside Ansible, so it is installed only in versions whose inside it was made for. In any
+other, Ansible runs as it is.
+"""
+
+import inspect
+import os
+
+from . import payloads, store, workers
+
+# The versions of ansible-core that the parts were made for and compared in.
+VERSIONS = ("2.15", "2.16", "2.17", "2.18", "2.19")
+
+
+def install():
+    """Installs the parts and returns why one is left out, if any is.
+
+    `TAKELAGE_KEEP` names the directory for what lasts across runs. Without it, nothing is installed.
+    """
+    directory = os.environ.get("TAKELAGE_KEEP")
+    if not directory:
+        return None
+    from ansible.release import __version__ as version
+
+    if ".".join(version.split(".")[:2]) not in VERSIONS:
+        return f"ansible-core {version} is not one that takelage can make faster: it runs as it is"
+    changed = [part.__name__.rpartition(".")[2] for part in (payloads, workers) if not fits(part)]
+    if changed:
+        return "this ansible-core {} differs from the published one in its {}: it runs as it is".format(
+            version, " and ".join(changed)
+        )
+    payloads.install(store.Store(directory))
+    workers.install()
+    return None
+
+
+def fits(part):
+    """Whether Ansible's functions that a part replaces or calls take the arguments that it expects."""
+    try:
+        return all(list(inspect.signature(function).parameters) in forms for function, forms in part.expected())
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return False

@@ -1,0 +1,328 @@
+"""A warm interpreter in a container: forks for every module and runs, in the fork, what Ansible sent, unchanged.
+
+It talks to takelage over standard input and output: a big-endian length of four bytes, a JSON header of that length,
+then as many bytes as the header's lengths say. It writes nothing to the file system, remembers no source but as code
+by its digest, and runs no module itself. It ends when its input ends, and everything that still runs with it.
+
+Python 3.5 and later; an older one ends at once, which is an answer too.
+"""
+
+import sys
+
+if sys.version_info < (3, 5):
+    sys.exit(3)
+
+import _imp
+import base64
+import builtins
+import collections
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import io
+import itertools
+import json
+import os
+import random
+import re
+import select
+import signal
+import site
+import struct
+import time
+import types
+import zipfile
+import zipimport
+
+# What modules import from Python's own library; a fork finds it imported. Some systems leave parts of it out.
+LIBRARY = (
+    "__future__ argparse ast atexit copy ctypes ctypes.util dataclasses datetime decimal email.message encodings.cp437 "
+    "encodings.idna enum errno fcntl functools getpass glob grp inspect locale logging numbers operator pathlib pkgutil "
+    "platform pwd queue runpy secrets selectors shlex shutil socket stat string stringprep subprocess syslog tempfile "
+    "textwrap threading traceback typing unicodedata uuid zlib"
+)
+for name in LIBRARY.split():
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+
+# How long output may still come after a module's end, from what it started, in seconds.
+LINGER = 2.0
+PIECE = 1 << 16
+# So many sources are remembered as code.
+SOURCES = 4096
+
+# What an interpreter reads when it starts. When one of them changes, this one is no longer like a new one.
+READ_AT_START = (
+    "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime", "/etc/timezone", "/etc/environment",
+    "/etc/ld.so.cache", "/etc/resolv.conf", "/etc/hosts", "/usr/lib/locale", "/usr/lib/locale/locale-archive",
+    # And what decides about whom `sudo` lets start it, and how.
+    "/etc/shadow", "/etc/sudoers", "/etc/sudoers.d", "/etc/pam.d", "/etc/security", "/etc/login.defs",
+)
+
+# The archive of a module's files, in the two forms in which Ansible's wrappers hold it.
+ARCHIVE = re.compile(br"""(?:ZIPDATA *= *(?:\"\"\"|\"|')|zip_data=')([A-Za-z0-9+/=\s]+)""")
+
+
+def main():
+    """Serves until the input ends. Returns in a fork only, with what it is to run."""
+    # Whatever a module does with the first three descriptors, these are out of its reach.
+    wire_in, wire_out = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1):
+        os.dup2(null, descriptor)
+    os.close(null)
+    zygote = Zygote(wire_in, wire_out)
+    zygote.send({"ready": True})
+    return zygote.serve()
+
+
+class Job:
+    """A module that runs."""
+
+    def __init__(self, number, process, streams):
+        self.number = number
+        self.process = process
+        self.streams = streams
+        self.status = None
+        self.ended = None
+
+
+class Zygote:
+    """The conversation with takelage, and the modules that run."""
+
+    def __init__(self, wire_in, wire_out):
+        self.wire_in = wire_in
+        self.wire_out = wire_out
+        self.jobs = {}
+        self.codes = collections.OrderedDict()
+        self.environment = dict(os.environ)
+        self.directory = os.getcwd()
+        self.signature = signature()
+
+    def serve(self):
+        """Takes requests and passes output on. Returns in a fork."""
+        while True:
+            watched = {descriptor: job for job in self.jobs.values() for descriptor in job.streams}
+            # The end of a module closes its output; only those that left something behind need to be asked.
+            patience = 0.005 if any(not job.streams or job.ended for job in self.jobs.values()) else 1.0
+            ready = select.select([self.wire_in] + list(watched), [], [], patience if self.jobs else None)[0]
+            for descriptor in ready:
+                if descriptor == self.wire_in:
+                    fork = self.request()
+                    if fork is not None:
+                        return fork
+                else:
+                    self.output(watched[descriptor], descriptor)
+            for job in list(self.jobs.values()):
+                self.reap(job)
+
+    def request(self):
+        """Reads a request and begins what it asks for."""
+        header = self.receive(4)
+        header = json.loads(self.receive(struct.unpack(">I", header)[0]).decode("utf-8"))
+        source = self.receive(header["length"])
+        if signature() != self.signature:
+            self.send({"id": header["id"], "stale": True})
+            return None
+        self.remember(source)
+        return self.fork(header, source)
+
+    def fork(self, header, source):
+        """Begins a module. Returns in the fork."""
+        out, out_end = os.pipe()
+        err, err_end = os.pipe()
+        stdin, stdin_end = os.pipe()
+        os.close(stdin_end)
+        process = os.fork()
+        if process == 0:
+            os.setsid()
+            for descriptor, target in ((stdin, 0), (out_end, 1), (err_end, 2)):
+                os.dup2(descriptor, target)
+            inner = [self.wire_in, self.wire_out, out, err, out_end, err_end, stdin]
+            for descriptor in inner + [descriptor for job in self.jobs.values() for descriptor in job.streams]:
+                os.close(descriptor)
+            os.environ.update(header["env"])
+            try:
+                # Its place by name: what was there when this began may be another directory now.
+                os.chdir(self.directory)
+            except OSError:
+                pass
+            return source, self.codes
+        for descriptor in (out_end, err_end, stdin):
+            os.close(descriptor)
+        self.jobs[header["id"]] = Job(header["id"], process, {out: "stdout", err: "stderr"})
+        self.send({"id": header["id"], "begun": True})
+        return None
+
+    def output(self, job, descriptor):
+        """Passes a piece of output on."""
+        data = os.read(descriptor, PIECE)
+        if data:
+            self.send({"id": job.number, "stream": job.streams[descriptor], "length": len(data)}, data)
+        else:
+            os.close(descriptor)
+            del job.streams[descriptor]
+
+    def reap(self, job):
+        """Tells the end of a module when it and its output have ended."""
+        if job.status is None:
+            process, status = os.waitpid(job.process, os.WNOHANG)
+            if not process:
+                return
+            job.status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+            job.ended = time.time()
+        if job.streams and time.time() - job.ended < LINGER:
+            return
+        for descriptor in job.streams:
+            os.close(descriptor)
+        del self.jobs[job.number]
+        self.send({"id": job.number, "exit": job.status})
+
+    def remember(self, payload):
+        """Compiles what is new among the sources that a module brings with it."""
+        found = ARCHIVE.search(payload)
+        if not found:
+            return
+        try:
+            archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(found.group(1))))
+            for name in archive.namelist():
+                if not name.endswith(".py"):
+                    continue
+                source = archive.read(name)
+                digest = hashlib.sha256(source).digest()
+                if digest in self.codes:
+                    self.codes.move_to_end(digest)
+                else:
+                    self.codes[digest] = compile(source, name, "exec", 0, True)
+        except Exception:
+            # The module will say what is wrong with itself.
+            pass
+        while len(self.codes) > SOURCES:
+            self.codes.popitem(last=False)
+
+    def receive(self, length):
+        """Reads exactly so many bytes. The end of the input is the end of everything."""
+        pieces = []
+        while length:
+            data = os.read(self.wire_in, min(length, 1 << 20))
+            if not data:
+                for job in self.jobs.values():
+                    kill(job)
+                os._exit(0)
+            pieces.append(data)
+            length -= len(data)
+        return b"".join(pieces)
+
+    def send(self, header, data=b""):
+        """Writes a frame."""
+        text = json.dumps(header).encode("utf-8")
+        data = memoryview(struct.pack(">I", len(text)) + text + data)
+        try:
+            while data:
+                data = data[os.write(self.wire_out, data):]
+        except OSError:
+            for job in self.jobs.values():
+                kill(job)
+            os._exit(0)
+
+
+def kill(job):
+    """Ends a module and what it started in its session's first group."""
+    if job.status is None:
+        try:
+            os.killpg(job.process, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def signature():
+    """Returns what tells whether a new interpreter would begin in another way."""
+    own = [os.path.realpath(sys.executable), sys.executable, os.path.join(sys.prefix, "pyvenv.cfg")]
+    # A directory of packages that is not there yet would be found by the next interpreter.
+    packages = getattr(site, "getsitepackages", list)() + [getattr(site, "getusersitepackages", str)()]
+    # The empty path is the working directory, where imports look anew every time.
+    return [stamp(path) for path in itertools.chain(READ_AT_START, own, packages, sys.path) if path]
+
+
+def stamp(path):
+    """Returns what changes with a file or with the entries of a directory."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def importer(codes):
+    """Returns a finder for archives that takes code by the digest of its source instead of compiling it."""
+
+    class Importer(zipimport.zipimporter):
+        def path_of(self, fullname):
+            """Returns where a module's source is and whether it is a package. `get_filename` would compile it."""
+            package = self.is_package(fullname)
+            path = os.path.join(self.archive, self.prefix + fullname.rpartition(".")[2])
+            return path + ("/__init__.py" if package else ".py"), package
+
+        def find_spec(self, fullname, target=None):
+            try:
+                path, package = self.path_of(fullname)
+            except ImportError:
+                find = getattr(zipimport.zipimporter, "find_spec", None)
+                return find(self, fullname, target) if find else None
+            places = [os.path.dirname(path)] if package else None
+            return importlib.util.spec_from_file_location(
+                fullname, path, loader=self, submodule_search_locations=places
+            )
+
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            exec(self.get_code(module.__name__), module.__dict__)
+
+        def get_code(self, fullname):
+            path = self.path_of(fullname)[0]
+            try:
+                code = codes.get(hashlib.sha256(self.get_data(path)).digest())
+            except OSError:
+                code = None
+            if code is None:
+                return zipimport.zipimporter.get_code(self, fullname)
+            # As if it had been compiled from there, which tracebacks tell.
+            _imp._fix_co_filename(code, path)
+            return code
+
+    return Importer
+
+
+def run(source, codes):
+    """Runs a module as an interpreter that reads it from standard input does."""
+    sys.path_hooks.insert(0, importer(codes))
+    sys.path_importer_cache.clear()
+    importlib.invalidate_caches()
+    random.seed()
+    sys.argv[:] = [""]
+    module = types.ModuleType("__main__")
+    module.__dict__.update(__file__="<stdin>", __cached__=None, __builtins__=builtins)
+    module.__loader__ = importlib.machinery.SourceFileLoader("__main__", "<stdin>")
+    sys.modules["__main__"] = module
+    try:
+        exec(compile(source, "<stdin>", "exec", 0, True), module.__dict__)
+    except SystemExit:
+        raise
+    except BaseException:
+        kind, error, trace = sys.exc_info()
+        # Without the lines of this file.
+        error.__traceback__ = trace.tb_next
+        sys.excepthook(kind, error, trace.tb_next)
+        if kind is KeyboardInterrupt:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        raise SystemExit(1)
+
+
+# In the fork, at the end of the stack: it ends as any interpreter does, with its threads, `atexit` and finalizers.
+run(*main())

@@ -1,0 +1,403 @@
+//! Warm interpreters in the containers, which run modules in forks: see `zygote.py`.
+//!
+//! An interpreter is started at its first use and ends with the bridge. Whatever keeps one from running a module leaves
+//! the module to the plain command, as long as it has not begun.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use serde::Deserialize;
+use serde_json::json;
+use takelage_engine::{Chunk, Container, ExecOutput, ExecSpec, Stream};
+use takelage_model::frame::Zygote;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The program that the interpreter runs.
+const PROGRAM: &str = include_str!("../../python/zygote.py");
+/// How long an interpreter may take until it is ready.
+const START: Duration = Duration::from_secs(30);
+/// How long it may take to end when its input ends.
+const END: Duration = Duration::from_secs(5);
+/// A longer header is not the interpreter's, in bytes.
+const HEADER_LIMIT: usize = 1 << 12;
+/// Nor is a longer piece of output, in bytes.
+const PIECE_LIMIT: usize = 1 << 20;
+
+/// The interpreter ended while it ran a module: nobody knows how far the module came.
+#[derive(Debug, Error)]
+#[error(
+    "the interpreter that ran the module has ended before it, and the module may have done a part of its work"
+)]
+pub(super) struct Lost;
+
+/// All interpreters of a bridge.
+pub(super) struct Zygotes {
+    /// By host, user and command. `None`: one cannot be started, or has broken down, so nobody tries again.
+    known: tokio::sync::Mutex<HashMap<Key, Option<mpsc::Sender<Call>>>>,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+type Key = (String, Option<String>, Vec<String>);
+
+/// A module to run.
+struct Call {
+    header: serde_json::Map<String, serde_json::Value>,
+    program: Bytes,
+    events: mpsc::Sender<Event>,
+}
+
+/// What becomes of a module.
+#[derive(Debug, PartialEq)]
+enum Event {
+    /// It was not begun: the interpreter is out of date.
+    Stale,
+    /// It begins.
+    Begun,
+    /// It wrote something.
+    Output(Chunk),
+    /// It ended.
+    Exit(i64),
+}
+
+/// How a call ended.
+enum Called {
+    Done(ExecOutput),
+    Stale,
+    NotBegun,
+}
+
+impl Zygotes {
+    /// Interpreters that end when `cancel` fires, as tasks of `tasks`.
+    pub(super) fn new(cancel: CancellationToken, tasks: TaskTracker) -> Self {
+        Self { known: tokio::sync::Mutex::default(), cancel, tasks }
+    }
+
+    /// Runs a program in a fork of an interpreter. `None`: it has not begun, and needs the plain command.
+    pub(super) async fn run<C: Container>(
+        &self,
+        container: &C,
+        host: &str,
+        user: &Option<String>,
+        zygote: Zygote,
+        program: &Bytes,
+    ) -> Result<Option<ExecOutput>, Lost> {
+        let Zygote { argv, env, preface } = zygote;
+        let key = (host.to_owned(), user.clone(), argv);
+        // An interpreter that is out of date has a successor, which begins with what is there now.
+        for _ in 0..2 {
+            let Some(calls) = self.find(container, &key).await else { return Ok(None) };
+            match call(&calls, &env, program).await? {
+                Called::Done(mut output) => {
+                    output.stdout.splice(..0, preface.bytes());
+                    return Ok(Some(output));
+                }
+                Called::Stale => self.forget(&key, &calls, false).await,
+                Called::NotBegun => {
+                    self.forget(&key, &calls, true).await;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns a way to the interpreter, started if need be.
+    async fn find<C: Container>(&self, container: &C, key: &Key) -> Option<mpsc::Sender<Call>> {
+        let mut known = self.known.lock().await;
+        match known.entry(key.clone()) {
+            Entry::Occupied(entry) => entry.get().clone(),
+            Entry::Vacant(entry) => {
+                let (sender, calls) = mpsc::channel(1);
+                let (ready, is_ready) = oneshot::channel();
+                let spec = ExecSpec { argv: key.2.clone(), user: key.1.clone(), ..ExecSpec::default() };
+                self.tasks.spawn(attend(container.clone(), spec, calls, ready, self.cancel.clone()));
+                let started = matches!(tokio::time::timeout(START, is_ready).await, Ok(Ok(())));
+                if !started {
+                    tracing::debug!(host = key.0, "no warm interpreter: modules run the plain way");
+                }
+                entry.insert(started.then_some(sender)).clone()
+            }
+        }
+    }
+
+    /// Forgets an interpreter, unless it has a successor already. It ends when the last module in it does.
+    async fn forget(&self, key: &Key, calls: &mpsc::Sender<Call>, for_good: bool) {
+        let mut known = self.known.lock().await;
+        if known.get(key).and_then(Option::as_ref).is_some_and(|current| current.same_channel(calls)) {
+            known.remove(key);
+            if for_good {
+                known.insert(key.clone(), None);
+            }
+        }
+    }
+}
+
+/// Has a program run, and collects its output.
+async fn call(
+    calls: &mpsc::Sender<Call>,
+    env: &std::collections::BTreeMap<String, String>,
+    program: &Bytes,
+) -> Result<Called, Lost> {
+    let (events, mut happens) = mpsc::channel(16);
+    let mut header = serde_json::Map::new();
+    header.insert("env".to_owned(), json!(env));
+    header.insert("length".to_owned(), json!(program.len()));
+    if calls.send(Call { header, program: program.clone(), events }).await.is_err() {
+        return Ok(Called::NotBegun);
+    }
+    let (mut output, mut begun) = (ExecOutput::default(), false);
+    while let Some(event) = happens.recv().await {
+        match event {
+            Event::Stale => return Ok(Called::Stale),
+            Event::Begun => begun = true,
+            Event::Output(chunk) => output.append(&chunk),
+            Event::Exit(status) => {
+                output.status = status;
+                return Ok(Called::Done(output));
+            }
+        }
+    }
+    if begun { Err(Lost) } else { Ok(Called::NotBegun) }
+}
+
+/// Attends to one interpreter from its start to its end.
+async fn attend<C: Container>(
+    container: C,
+    spec: ExecSpec,
+    mut calls: mpsc::Receiver<Call>,
+    ready: oneshot::Sender<()>,
+    cancel: CancellationToken,
+) {
+    let (input, said) = mpsc::channel(4);
+    let (chunks, heard) = mpsc::channel(16);
+    let waiting = Arc::new(Mutex::new(HashMap::new()));
+    let live = async {
+        let (ended, ()) =
+            tokio::join!(container.converse(spec, said, chunks), listen(heard, ready, &waiting));
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a warm interpreter ended");
+        }
+    };
+    let talk = async {
+        let talked = async {
+            let program = Bytes::from_static(PROGRAM.as_bytes());
+            let length = Bytes::from(format!("{:08}", program.len()));
+            input.send(length).await.ok()?;
+            input.send(program).await.ok()?;
+            let mut number = 0_u64;
+            while let Some(Call { mut header, program, events }) = calls.recv().await {
+                number += 1;
+                header.insert("id".to_owned(), number.into());
+                lock(&waiting).insert(number, events);
+                let header = serde_json::to_vec(&header).ok()?;
+                let length = u32::try_from(header.len()).ok()?;
+                let frame = [&length.to_be_bytes()[..], &header].concat();
+                input.send(frame.into()).await.ok()?;
+                input.send(program).await.ok()?;
+            }
+            Some(())
+        };
+        tokio::select! {
+            _ = talked => {}
+            () = cancel.cancelled() => {}
+        }
+        // What it still runs ends with its input.
+        drop(input);
+        tokio::time::sleep(END).await;
+    };
+    tokio::select! {
+        () = live => {}
+        () = talk => {}
+    }
+    // Whoever waits learns that nothing more will come.
+    lock(&waiting).clear();
+}
+
+type Waiting = Mutex<HashMap<u64, mpsc::Sender<Event>>>;
+
+fn lock(waiting: &Waiting) -> std::sync::MutexGuard<'_, HashMap<u64, mpsc::Sender<Event>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Passes on what an interpreter says until it says nothing more, or what is no message.
+async fn listen(mut heard: mpsc::Receiver<Chunk>, ready: oneshot::Sender<()>, waiting: &Waiting) {
+    let (mut buffer, mut ready) = (BytesMut::new(), Some(ready));
+    while let Some(chunk) = heard.recv().await {
+        if chunk.stream == Stream::Stderr {
+            tracing::debug!(said = %String::from_utf8_lossy(&chunk.bytes), "a warm interpreter complains");
+            continue;
+        }
+        buffer.extend_from_slice(&chunk.bytes);
+        if ready.is_some() && !skip_preface(&mut buffer) {
+            continue;
+        }
+        loop {
+            let (header, body) = match message(&mut buffer) {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(()) => return,
+            };
+            let (number, event) = match header {
+                Header::Ready { .. } => {
+                    if let Some(ready) = ready.take() {
+                        let _ = ready.send(());
+                    }
+                    continue;
+                }
+                Header::Stale { id, .. } => (id, Event::Stale),
+                Header::Begun { id, .. } => (id, Event::Begun),
+                Header::Exit { id, exit } => (id, Event::Exit(exit)),
+                Header::Output { id, stream, .. } => {
+                    let stream = match stream {
+                        Which::Stdout => Stream::Stdout,
+                        Which::Stderr => Stream::Stderr,
+                    };
+                    (id, Event::Output(Chunk { stream, bytes: body }))
+                }
+            };
+            let last = matches!(event, Event::Stale | Event::Exit(_));
+            let listener = lock(waiting).get(&number).cloned();
+            if let Some(listener) = listener {
+                // One that is gone wants no more.
+                let _ = listener.send(event).await;
+            }
+            if last {
+                lock(waiting).remove(&number);
+            }
+        }
+    }
+}
+
+/// What an interpreter says.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Header {
+    Output {
+        id: u64,
+        stream: Which,
+        length: usize,
+    },
+    Exit {
+        id: u64,
+        exit: i64,
+    },
+    Begun {
+        id: u64,
+        #[serde(rename = "begun")]
+        _begun: bool,
+    },
+    Stale {
+        id: u64,
+        #[serde(rename = "stale")]
+        _stale: bool,
+    },
+    Ready {
+        #[serde(rename = "ready")]
+        _ready: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Which {
+    Stdout,
+    Stderr,
+}
+
+/// Takes away the lines that the command wrote before the interpreter began. Whether its first message has come.
+///
+/// A message begins with the length of a short header, so with a zero byte; lines do not.
+fn skip_preface(buffer: &mut BytesMut) -> bool {
+    match buffer.iter().position(|byte| *byte == 0) {
+        Some(start) => {
+            buffer.advance(start);
+            true
+        }
+        None => {
+            buffer.clear();
+            false
+        }
+    }
+}
+
+/// Takes the next message, if it has come whole. Fails at what is none.
+fn message(buffer: &mut BytesMut) -> Result<Option<(Header, Bytes)>, ()> {
+    let Some((length, rest)) = buffer.split_first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > HEADER_LIMIT {
+        return Err(());
+    }
+    let Some(header) = rest.get(..length) else { return Ok(None) };
+    let header: Header = serde_json::from_slice(header).map_err(drop)?;
+    let body = if let Header::Output { length, .. } = header { length } else { 0 };
+    if body > PIECE_LIMIT {
+        return Err(());
+    }
+    let all = 4 + length + body;
+    if buffer.len() < all {
+        return Ok(None);
+    }
+    let mut whole = buffer.split_to(all);
+    Ok(Some((header, whole.split_off(4 + length).freeze())))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(header: &str, body: &[u8]) -> Vec<u8> {
+        let mut bytes = u32::try_from(header.len()).unwrap().to_be_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn messages_come_in_any_pieces() {
+        let mut all = frame(r#"{"id": 3, "begun": true}"#, b"");
+        all.extend(frame(r#"{"id": 3, "stream": "stderr", "length": 2}"#, b"\0x"));
+        all.extend(frame(r#"{"id": 3, "exit": 137}"#, b""));
+        let (mut buffer, mut messages) = (BytesMut::new(), Vec::new());
+        for byte in all {
+            buffer.extend_from_slice(&[byte]);
+            messages.extend(message(&mut buffer).unwrap());
+        }
+        let output = Header::Output { id: 3, stream: Which::Stderr, length: 2 };
+        let exit = Header::Exit { id: 3, exit: 137 };
+        assert_eq!(messages[1..], [(output, Bytes::from("\0x")), (exit, Bytes::new())]);
+    }
+
+    #[test]
+    fn what_a_command_says_before_is_no_message() {
+        let mut buffer = BytesMut::from("BECOME-SUCCESS\n");
+        assert!(!skip_preface(&mut buffer));
+        buffer.extend_from_slice(&frame(r#"{"ready": true}"#, b""));
+        assert!(skip_preface(&mut buffer));
+        assert!(matches!(message(&mut buffer), Ok(Some((Header::Ready { .. }, _)))));
+    }
+
+    #[test]
+    fn claimed_lengths_are_bounded() {
+        assert!(message(&mut BytesMut::from(&[0xff; 8][..])).is_err());
+        let huge = frame(r#"{"id": 1, "stream": "stdout", "length": 99999999999}"#, b"");
+        assert!(message(&mut BytesMut::from(&huge[..])).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let mut buffer = BytesMut::from(&bytes[..]);
+            skip_preface(&mut buffer);
+            while let Ok(Some(_)) = message(&mut buffer) {}
+        }
+    }
+}

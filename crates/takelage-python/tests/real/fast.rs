@@ -1,0 +1,139 @@
+//! What makes Ansible fast, and that nothing of it shows.
+
+use takelage_model::event::{EventKind, TaskStatus};
+use takelage_python::ansible::AnsibleError;
+
+use crate::scene::Scene;
+
+/// Says how many warm interpreters run in the container.
+const ZYGOTES: &str = "grep -la 'compile(r(int(r[(]8' /proc/[0-9]*/cmdline 2>/dev/null | wc -l";
+
+/// Returns every result with what it says, without what is different each time.
+fn told(events: &[EventKind]) -> Vec<(String, TaskStatus, String, String, String)> {
+    let told = events.iter().filter_map(|event| match event {
+        EventKind::TaskResult { task, item, status, output, .. } => Some((
+            format!("{} {item:?}", task.name),
+            *status,
+            output.message.clone(),
+            output.stdout.clone(),
+            output.stderr.clone(),
+        )),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Tasks whose output shows what a module finds around itself.
+const TASKS: &str = r#"
+    - name: all around
+      ansible.builtin.shell: env | sed 's/SUCCESS-[a-z]*/SUCCESS/' | grep -v ^HOSTNAME | sort; pwd; umask; ulimit -a; cat; readlink /proc/self/fd/0 | tr -d '[0-9]'; kill -l | head -1; grep Sig[BIC] /proc/self/status
+      changed_when: false
+    - name: with variables
+      ansible.builtin.shell: env | sed 's/SUCCESS-[a-z]*/SUCCESS/' | grep -v ^HOSTNAME | sort
+      environment: {FOO: "a 'b' $c", BAR: ""}
+    - name: as somebody else
+      ansible.builtin.shell: id; env | sed 's/SUCCESS-[a-z]*/SUCCESS/' | grep -v ^HOSTNAME | sort; pwd
+      become: true
+      become_user: nobody
+    - name: the same again
+      ansible.builtin.command: id
+      become: true
+      become_user: nobody
+    - name: a loop
+      ansible.builtin.copy: {content: "{{ item }}", dest: "/tmp/{{ item }}"}
+      loop: [one, two]
+    - name: a script of its own
+      noisy: {}
+      ignore_errors: true
+    - name: a new user
+      ansible.builtin.user: {name: zed}
+    - name: is known
+      ansible.builtin.command: id -un zed
+    - name: a group and its member
+      ansible.builtin.shell: groupadd crew && usermod -aG crew zed && id -nG zed
+    - name: a failure
+      ansible.builtin.command: /no/such/program
+      ignore_errors: true
+    - name: a lookup
+      ansible.builtin.debug: {msg: "{{ lookup('pipe', 'echo out; readlink /proc/self/fd/2') }}"}
+"#;
+
+/// A module that leaves in a disorderly way.
+const NOISY: &str = r#"#!/usr/bin/python3
+import atexit, sys
+from ansible.module_utils.basic import AnsibleModule
+atexit.register(lambda: sys.stdout.write("at the end\n"))
+AnsibleModule(argument_spec={})
+print(sys.argv, __name__, repr(sys.stdin.read()))
+raise ValueError("as planned")
+"#;
+
+/// Cuts out the random part of the path of a module's archive.
+fn without_chance(text: &str) -> String {
+    let words = text.split_inclusive(['/', ' ', '"', '=']);
+    words.filter(|word| !word.starts_with("ansible_noisy_payload_") && !word.contains("-tmp-")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_a_warm_interpreter_is_like_a_new_one() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut all = Vec::new();
+    for fast in [false, true] {
+        let Some(mut scene) = Scene::new().await else { return };
+        if fast {
+            scene = scene.accelerated(keep.path());
+        }
+        scene.write("library/noisy.py", NOISY);
+        let ran = scene.tasks(TASKS).await.unwrap();
+        assert_eq!(ran.totals.failed, 0);
+        assert_eq!(scene.container.sh(ZYGOTES).await.trim() != "0", fast);
+        let told = told(&scene.reported());
+        let Scene { container, bridge, .. } = scene;
+        bridge.close().await;
+        assert_eq!(container.sh(ZYGOTES).await.trim(), "0", "something is left in the container");
+        all.push(told);
+    }
+    let [plain, fast] = [&all[0], &all[1]];
+    assert_eq!(plain.len(), fast.len());
+    for (plain, fast) in plain.iter().zip(fast) {
+        let [before, after] = [plain, fast].map(|(name, status, message, stdout, stderr)| {
+            (name, status, without_chance(message), without_chance(stdout), without_chance(stderr))
+        });
+        assert_eq!(before, after);
+    }
+    let kept = fs_err::read_dir(keep.path().join("v1")).unwrap().count();
+    assert!(kept > 20, "only {kept} files are remembered");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_what_a_role_brings_counts_at_once() {
+    let keep = tempfile::tempdir().unwrap();
+    let Some(scene) = Scene::new().await else { return };
+    let mut scene = scene.accelerated(keep.path());
+    let module = "from ansible.module_utils.basic import AnsibleModule\nfrom ansible.module_utils.mine import WORD\n\
+                  AnsibleModule(argument_spec={}).exit_json(msg=WORD)\n";
+    scene.write("library/say.py", module);
+    for word in ["first", "second"] {
+        scene.write("module_utils/mine.py", &format!("WORD = {word:?}\n"));
+        scene
+            .tasks("    - say: {}\n      register: said\n    - assert: {that: said.msg != ''}\n")
+            .await
+            .unwrap();
+        let said: Vec<_> = told(&scene.reported()).into_iter().map(|result| result.2).collect();
+        assert_eq!(said[0], word);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_an_interpreter_that_is_killed_fails_the_task_and_no_module_runs_twice() {
+    let keep = tempfile::tempdir().unwrap();
+    let Some(scene) = Scene::new().await else { return };
+    let scene = scene.accelerated(keep.path());
+    let tasks = "    - ansible.builtin.shell: echo x >> /tmp/runs; kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 2\n";
+    let failed = scene.tasks(tasks).await;
+    let Err(AnsibleError::Unreachable { message, .. }) = failed else { panic!("{failed:?}") };
+    assert!(message.contains("has ended"), "{message}");
+    assert_eq!(scene.container.sh("cat /tmp/runs").await, "x\n");
+    // The next run takes the plain way.
+    scene.tasks("    - ansible.builtin.ping:\n").await.unwrap();
+}
