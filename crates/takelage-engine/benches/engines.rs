@@ -149,7 +149,7 @@ fn by_command(inputs: &Inputs) -> Outcome<Round> {
     let (name, got) = (format!("takelage-bench-{}-cli", std::process::id()), inputs.scratch.join("got"));
     let mut watch = Watch::new();
     run("docker", &["run", "--detach", "--name", &name, inputs.name.as_str(), "sleep", "infinity"])?;
-    let work = || {
+    let mut work = || {
         run("docker", &["exec", &name, "true"])?;
         let create = watch.lap();
         run("docker", &["exec", &name, "true"])?;
