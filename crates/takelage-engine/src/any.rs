@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
-    Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine,
-    EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Progress, Reference,
+    ArchiveFormat, Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec,
+    ContainerState, Engine, EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord,
+    Interaction, Progress, Reference,
     docker::{Docker, DockerContainer},
     embedded::{Embedded, EmbeddedContainer},
 };
@@ -67,8 +68,14 @@ impl Engine for AnyEngine {
         each!(AnyEngine, self, it => it.load(archive).await)
     }
 
-    async fn save(&self, names: &[String], path: &Path) -> Result<(), EngineError> {
-        each!(AnyEngine, self, it => it.save(names, path).await)
+    async fn save(
+        &self,
+        names: &[String],
+        format: ArchiveFormat,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        each!(AnyEngine, self, it => it.save(names, format, path, progress).await)
     }
 
     async fn tag(&self, image: &ImageId, name: &Reference) -> Result<(), EngineError> {

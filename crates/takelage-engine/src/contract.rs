@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::{
-    Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError, ExecOutput, ExecSpec,
-    ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Reference,
+    ArchiveFormat, Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError,
+    ExecOutput, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Reference,
 };
 
 /// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
@@ -57,8 +57,17 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// The result's id is the digest of the archive's configuration, byte for byte.
     fn load(&self, archive: ImageArchive) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
 
-    /// Writes images as a docker-archive to `path`, by a temporary file beside it and a rename.
-    fn save(&self, names: &[String], path: &Path) -> impl Future<Output = Result<(), EngineError>> + Send;
+    /// Writes images with these names, or ids, to the file `path`, which is there when it is whole.
+    ///
+    /// Another file is replaced, and its permissions kept; anything else at `path` is an error. Dropped before its end, it
+    /// leaves nothing behind.
+    fn save(
+        &self,
+        names: &[String],
+        format: ArchiveFormat,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Gives an image one more name, taking it away from the image that had it.
     fn tag(&self, image: &ImageId, name: &Reference) -> impl Future<Output = Result<(), EngineError>> + Send;
@@ -164,7 +173,7 @@ pub trait Container: Clone + Send + Sync + 'static {
     /// A missing path is [`EngineError::NoSuchPath`]. A symbolic link is packed as such.
     fn get(&self, path: &str) -> impl Future<Output = Result<Bytes, EngineError>> + Send;
 
-    /// Packs the whole root file system as tar into the file `to`, without mounts.
+    /// Packs the whole root file system as tar into the file `to`, without mounts. The file is there when it is whole.
     fn export(&self, to: &Path) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Makes an image of the container's file system with exactly the metadata of `config`.

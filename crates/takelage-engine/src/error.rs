@@ -122,6 +122,14 @@ pub enum EngineError {
         /// What the engine or the registry said.
         message: String,
     },
+    /// The registry does not answer.
+    #[error("the registry of `{name}` cannot be reached: {message}")]
+    NoRegistry {
+        /// The image's name.
+        name: String,
+        /// What happened.
+        message: String,
+    },
     /// The registry wants a login, or refuses the one it got.
     #[error("the registry of `{name}` refuses access: {message}")]
     Unauthorized {

@@ -21,11 +21,13 @@ pub mod fuzzing;
 mod image;
 mod layer;
 mod manifest;
+mod progress;
 mod registry;
 mod systemd;
+mod whole_file;
 
 pub use any::{AnyContainer, AnyEngine};
-pub use archive::{ArchiveError, ArchiveKind, ImageArchive};
+pub use archive::{ArchiveError, ArchiveFormat, ArchiveKind, ImageArchive};
 pub use container::{
     ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Ulimit, Volume,
 };

@@ -15,6 +15,7 @@ use std::{
 use takelage_engine::{
     Engine, EngineError, ImageArchive, ImageConfig, ImageRecord, Reference,
     docker::{Docker, Settings},
+    embedded::{self, Embedded},
 };
 use takelage_testkit::skip;
 use tempfile::TempDir;
@@ -73,6 +74,29 @@ impl Registry {
         format!("127.0.0.1:{}/{rest}", self.port).parse().unwrap()
     }
 
+    /// The user's logins, with this password for this registry.
+    fn login(&self, password: &str) -> String {
+        let port = self.port;
+        format!(r#"{{"auths": {{"127.0.0.1:{port}": {{"username": "user", "password": "{password}"}}}}}}"#)
+    }
+
+    /// Opens an embedded engine of its own with this text as the user's `config.json`.
+    async fn embedded(&self, config: &str) -> Option<Embedded> {
+        if !rustix::process::geteuid().is_root() {
+            skip!("the embedded engine as root needs root");
+        }
+        let directory = tempfile::tempdir_in(self.scratch.path()).unwrap().keep();
+        fs_err::write(directory.join("config.json"), config).unwrap();
+        let settings = embedded::Settings {
+            root: directory.join("engine"),
+            program: env!("CARGO_BIN_EXE_takelage-engine-helper").into(),
+            config_dir: Some(directory),
+            mirrors: std::collections::BTreeMap::new(),
+            docker: None,
+        };
+        Some(Embedded::open(&settings).await.unwrap())
+    }
+
     /// Connects to Docker with this text as the user's `config.json`. `None`: the test is skipped.
     #[expect(clippy::disallowed_methods, reason = "a test is its own caller")]
     async fn docker(&self, config: &str) -> Option<Docker> {
@@ -93,7 +117,7 @@ impl Registry {
 }
 
 /// Loads an image with a few megabytes that do not compress, so that there is progress to report.
-async fn image(docker: &Docker, scratch: &Path, seed: u32) -> ImageRecord {
+async fn image(engine: &impl Engine, scratch: &Path, seed: u32) -> ImageRecord {
     let layers: Vec<_> = (0..2_u32)
         .map(|number| {
             let mut state = seed * 2 + number;
@@ -114,7 +138,7 @@ async fn image(docker: &Docker, scratch: &Path, seed: u32) -> ImageRecord {
         })
         .collect();
     let config = ImageConfig { architecture: "amd64".into(), os: "linux".into(), ..ImageConfig::default() };
-    docker.load(ImageArchive::of_layers(&config, &layers, scratch).unwrap()).await.unwrap()
+    engine.load(ImageArchive::of_layers(&config, &layers, scratch).unwrap()).await.unwrap()
 }
 
 /// What a registry already has is not sent again, so every name has content of its own.
@@ -165,6 +189,7 @@ async fn docker_registry_without_a_login() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody: Reference = format!("{closed}/takelage-enginetest/open:1").parse().unwrap();
     let error = docker.pull(&nobody, &|_, _| ()).await.unwrap_err();
+    assert!(matches!(&error, EngineError::NoRegistry { .. }), "{error:?}");
     assert!(error.to_string().contains("connection refused"), "{error:?}");
 }
 
@@ -179,16 +204,58 @@ async fn docker_registry_with_a_login() {
     anonymous.tag(&made.id, &name).await.unwrap();
     let error = anonymous.push(&name, &|_, _| ()).await.unwrap_err();
     assert!(matches!(&error, EngineError::Unauthorized { .. }), "{error:?}");
-    let logins = |password: &str| {
-        format!(
-            r#"{{"auths": {{"127.0.0.1:{}": {{"username": "user", "password": "{password}"}}}}}}"#,
-            registry.port
-        )
-    };
-    let wrong = registry.docker(&logins("wrong")).await.unwrap();
+    let wrong = registry.docker(&registry.login("wrong")).await.unwrap();
     let error = wrong.push(&name, &|_, _| ()).await.unwrap_err();
     assert!(matches!(&error, EngineError::Unauthorized { .. }), "{error:?}");
     anonymous.remove_image(&made.id.to_string()).await.unwrap();
-    let docker = registry.docker(&logins(PASSWORD)).await.unwrap();
+    let docker = registry.docker(&registry.login(PASSWORD)).await.unwrap();
     round_trip(&docker, &registry, &name).await;
+}
+
+/// Has one engine push what the other pulls.
+async fn hand_over(from: &impl Engine, to: &impl Engine, registry: &Registry, name: &Reference) {
+    let made = image(from, registry.scratch.path(), seed(name)).await;
+    from.tag(&made.id, name).await.unwrap();
+    from.push(name, &|_, _| ()).await.unwrap();
+    let pushed = from.image(name.as_str()).await.unwrap().unwrap();
+    let pulled = to.pull(name, &|_, _| ()).await.unwrap();
+    assert_eq!((pulled.id, &pulled.config), (made.id, &made.config));
+    assert!(pushed.digests.iter().any(|digest| pulled.digests.contains(digest)), "{pushed:?} {pulled:?}");
+    for engine_name in [name.to_string(), made.id.to_string()] {
+        from.remove_image(&engine_name).await.unwrap();
+        to.remove_image(&engine_name).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_embedded_what_one_engine_pushes_the_other_pulls() {
+    let Some(registry) = Registry::start(true).await else { return };
+    let Some(docker) = registry.docker(&registry.login(PASSWORD)).await else { return };
+    let Some(embedded) = registry.embedded(&registry.login(PASSWORD)).await else { return };
+    hand_over(&docker, &embedded, &registry, &registry.name("takelage-enginetest/by-docker:1")).await;
+    hand_over(&embedded, &docker, &registry, &registry.name("takelage-enginetest/by-embedded:1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_embedded_what_a_registry_refuses_is_told_alike() {
+    let Some(registry) = Registry::start(true).await else { return };
+    let Some(docker) = registry.docker("{}").await else { return };
+    let Some(embedded) = registry.embedded("{}").await else { return };
+    refused(&docker, &registry).await;
+    refused(&embedded, &registry).await;
+}
+
+async fn refused(engine: &impl Engine, registry: &Registry) {
+    let name = registry.name("takelage-enginetest/refused:1");
+    let made = image(engine, registry.scratch.path(), seed(&name)).await;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody: Reference = format!("{closed}/takelage-enginetest/refused:1").parse().unwrap();
+    for name in [&name, &nobody] {
+        engine.tag(&made.id, name).await.unwrap();
+    }
+    let locked = engine.push(&name, &|_, _| ()).await.unwrap_err();
+    let closed = engine.push(&nobody, &|_, _| ()).await.unwrap_err();
+    engine.remove_image(&made.id.to_string()).await.unwrap();
+    assert!(matches!(&locked, EngineError::Unauthorized { .. }), "{locked:?}");
+    assert!(matches!(&closed, EngineError::NoRegistry { .. }), "{closed:?}");
 }

@@ -223,6 +223,10 @@ pub enum Op {
     Commit,
     /// Name the image.
     Tag,
+    /// Write the image to a file.
+    Save,
+    /// Send the image to its registries.
+    Push,
     /// Remove the container.
     Destroy,
 }
@@ -245,6 +249,8 @@ impl Op {
             Self::Verify => "verify",
             Self::Commit => "commit",
             Self::Tag => "tag",
+            Self::Save => "save",
+            Self::Push => "push",
             Self::Destroy => "destroy",
         }
     }

@@ -107,6 +107,27 @@ pub enum StepError {
         /// The image.
         image: ImageName,
     },
+    /// An image is needed that was never produced.
+    #[error("there is no produced image of `{image}` yet")]
+    NoImage {
+        /// The image.
+        image: ImageName,
+    },
+    /// An image has no name under which a registry could have it.
+    #[error("the image `{image}` has no `tags:`, so it is known to no registry")]
+    NoTags {
+        /// The image.
+        image: ImageName,
+    },
+    /// What was made could not be handed on.
+    #[error("cannot write the archive to {to}")]
+    Output {
+        /// Where it went, in words.
+        to: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The packages of a bootstrapped image could not be configured.
     #[error("the packages of `{image}` could not be configured: `dpkg` ended with status {status}")]
     Configure {
@@ -177,6 +198,8 @@ impl StepError {
             _ if self.is_interruption() => Exit::Interrupted,
             Self::UnknownImage { .. }
             | Self::NoContainer { .. }
+            | Self::NoImage { .. }
+            | Self::NoTags { .. }
             | Self::RoleName { .. }
             | Self::NoDriver { .. }
             | Self::Dockerfile { .. }

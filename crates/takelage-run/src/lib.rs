@@ -23,4 +23,4 @@ pub use error::StepError;
 pub use recipe::RecipeError;
 pub use session::{Options, Session, SessionParts};
 pub use store::{RunDirectory, Store, StoreError};
-pub use verbs::{DevelopOptions, Failure, Listed, State, Verdict, container_for_shell, list};
+pub use verbs::{Destination, DevelopOptions, Failure, Listed, State, Verdict, container_for_shell, list};

@@ -60,6 +60,14 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    #[error("an archive is nothing for a terminal")]
+    TerminalOutput,
+    #[error("cannot write to `{}`", path.display())]
+    Output {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("the asynchronous runtime cannot start")]
     Runtime(#[source] io::Error),
     #[error("cannot write to standard output")]
@@ -87,6 +95,7 @@ impl Failure {
             | Self::ScenarioExists { .. }
             | Self::NoImages { .. }
             | Self::UnknownImage { .. }
+            | Self::TerminalOutput
             | Self::SourceDateEpoch { .. } => Exit::Usage,
             Self::Step(error) => error.exit(),
             _ => Exit::Surroundings,

@@ -1,7 +1,7 @@
 //! What to do about a failure: one table from typed errors to advice in the imperative.
 
 use takelage_config::{ConfigError, molecule::DiscoveryError};
-use takelage_engine::EngineError;
+use takelage_engine::{EngineError, Reference};
 use takelage_python::{ansible::AnsibleError, prepare::PrepareError};
 use takelage_run::StepError;
 
@@ -24,6 +24,9 @@ pub(crate) fn of_failure(failure: &Failure) -> Option<String> {
         }
         Failure::NoInstance { .. } => "`molecule list` shows the instances".to_owned(),
         Failure::WhichInstance { .. } => "name one with `--host`".to_owned(),
+        Failure::TerminalOutput => {
+            "write it to a file with `--output FILE`, or into a pipe".to_owned()
+        }
         Failure::NoImages { .. } => "add one below `images:`".to_owned(),
         Failure::Engine(error) => return of_engine(error),
         Failure::Step(error) => return of_step(error),
@@ -36,6 +39,10 @@ pub(crate) fn of_step(error: &StepError) -> Option<String> {
     Some(match error.untold() {
         StepError::NoContainer { image } => {
             format!("create it with `takelage develop {image}` or `takelage converge {image}`")
+        }
+        StepError::NoImage { image } => format!("produce it with `takelage produce {image}`"),
+        StepError::NoTags { image } => {
+            format!("name its registry and repository below `{image}`, such as `tags: [registry.example/{image}:1.0]`")
         }
         StepError::NotIdempotent { .. } => {
             "make these tasks change nothing where nothing has to change, for example with `changed_when` or `creates`"
@@ -74,7 +81,15 @@ fn of_engine(error: &EngineError) -> Option<String> {
         EngineError::NoSuchImage { name, .. } => {
             format!("check the name `{name}`, build or pull it, or use `bootstrap:` for a Debian base image")
         }
-        EngineError::Unauthorized { .. } => "log in with `docker login`".to_owned(),
+        EngineError::Unauthorized { name, .. } => match name.parse::<Reference>() {
+            // Docker's own registry is meant if none is named.
+            Ok(name) if name.registry() == "docker.io" => "log in with `docker login`".to_owned(),
+            Ok(name) => format!("log in with `docker login {}`", name.registry()),
+            Err(_) => "log in with `docker login`".to_owned(),
+        },
+        EngineError::NoRegistry { name, .. } => {
+            format!("see whether the name `{name}` is right, and whether its registry runs and can be reached from here")
+        }
         EngineError::NoSuchContainer { .. } => "run it again; `takelage list` shows what is there".to_owned(),
         EngineError::NameTaken { name } => format!("remove it with `docker rm -f {name}`"),
         EngineError::Systemd { .. } => "look at the image with `container: {systemd: false}`".to_owned(),

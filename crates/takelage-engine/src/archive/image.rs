@@ -29,13 +29,23 @@ pub enum ArchiveKind {
     Rootfs,
 }
 
+/// How images are written into a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// As `docker save` always wrote them: every engine reads it. Layers are not compressed.
+    #[default]
+    Docker,
+    /// An OCI image layout as a tar file. Layers are as the engine has them.
+    Oci,
+}
+
 /// An image that is ready to be loaded: its configuration and where its layers lie.
 ///
 /// What had to be unpacked lies in a directory of its own that goes with the value. Layers that are used where
 /// they are must stay there until the image is loaded.
 #[derive(Debug)]
 pub struct ImageArchive {
-    parts: Parts,
+    pub(super) parts: Parts,
     /// The name that the engine gives it in the same instant.
     name: Option<Reference>,
     scratch: Vec<TempDir>,

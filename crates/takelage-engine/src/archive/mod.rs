@@ -8,6 +8,7 @@ mod contents;
 mod docker;
 mod error;
 mod image;
+mod layout;
 mod oci;
 mod rootfs;
 mod strip;
@@ -15,4 +16,5 @@ mod write;
 
 pub(crate) use compression::Compression;
 pub use error::ArchiveError;
-pub use image::{ArchiveKind, ImageArchive};
+pub use image::{ArchiveFormat, ArchiveKind, ImageArchive};
+pub(crate) use layout::Layout;

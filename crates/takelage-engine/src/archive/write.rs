@@ -43,7 +43,8 @@ pub(super) fn docker_archive(
     builder.into_inner()?.flush()
 }
 
-fn append<W: Write>(
+/// Appends a file that is the same whoever writes it.
+pub(super) fn append<W: Write>(
     builder: &mut tar::Builder<W>,
     name: &str,
     length: u64,

@@ -99,7 +99,7 @@ impl DockerContainer {
         let directory = tempfile::Builder::new().prefix("commit-").tempdir_in(&scratch).map_err(failed)?;
         let path = directory.path().join("image.tar");
         let stream = daemon.api.export_image(temporary);
-        daemon.download(Operation::Commit, &self.name, stream, &path).await?;
+        daemon.download(Operation::Commit, &self.name, stream, &path, &|_, _| ()).await?;
         mount_points.extend(RUNTIME.map(str::to_owned));
         let open = move || {
             let file = ImageFile { kind: ArchiveKind::Docker, path };

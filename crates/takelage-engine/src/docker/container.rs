@@ -103,7 +103,7 @@ impl Container for DockerContainer {
 
     async fn export(&self, to: &Path) -> Result<(), EngineError> {
         let stream = self.daemon.api.export_container(&self.id.0);
-        let result = self.daemon.download(Operation::Export, &self.name, stream, to).await;
+        let result = self.daemon.download(Operation::Export, &self.name, stream, to, &|_, _| ()).await;
         result.map_err(|error| match error {
             EngineError::Refused { status: Some(404), .. } => {
                 EngineError::NoSuchContainer { name: self.name.clone() }

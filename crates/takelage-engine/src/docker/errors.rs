@@ -1,6 +1,6 @@
 //! The daemon's answers in the contract's terms.
 
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, path::Path};
 
 use bollard::errors::Error;
 
@@ -57,6 +57,15 @@ impl Daemon {
         let name = name.to_owned();
         // Registries do not tell a repository that is missing from one that may not be seen, and Docker's words for
         // both are one sentence: "pull access denied for X, repository does not exist or may require 'docker login'".
+        let unreachable =
+            ["dial tcp", "no such host", "client.timeout", "server misbehaving", "proxyconnect"];
+        if has(&unreachable) {
+            return EngineError::NoRegistry { name, message };
+        }
+        // Some registries want a repository to be made before anything is sent to it.
+        if operation == Operation::Push && has(&["name unknown"]) {
+            return refusal(operation, name, &message, status);
+        }
         if has(&["does not exist or may require", "manifest unknown", "no such image", "name unknown"])
             || has(&["not found: manifest", "does not exist locally", "failed to resolve reference"])
             || (status == Some(404) && !has(&["unauthorized", "denied"]))
@@ -87,6 +96,12 @@ pub(super) fn refusal(
         return EngineError::DiskFull { operation, object };
     }
     EngineError::Refused { operation, object, message: message.trim_end().to_owned(), status }
+}
+
+/// A file of the host could not be written.
+pub(super) fn unwritable(operation: Operation, object: &str, path: &Path, error: &io::Error) -> EngineError {
+    let source = format!("cannot write `{}`: {error}", path.display()).into();
+    EngineError::Broken { operation, object: object.to_owned(), source }
 }
 
 /// Returns the HTTP status of an answer that is an error.

@@ -20,13 +20,13 @@ use tokio_util::io::StreamReader;
 use super::{
     connection::{Daemon, Docker},
     container::DockerContainer,
-    errors::{refusal, status},
+    errors::{refusal, status, unwritable},
     record,
     transfer::{self, DownloadError},
 };
 use crate::{
-    ArchiveError, Capabilities, ContainerRecord, ContainerSpec, Engine, EngineError, ImageArchive, ImageId,
-    ImageRecord, Operation, Progress, Reference,
+    ArchiveError, ArchiveFormat, Capabilities, ContainerRecord, ContainerSpec, Engine, EngineError,
+    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference,
 };
 
 impl Engine for Docker {
@@ -56,8 +56,14 @@ impl Engine for Docker {
         self.daemon.load(archive).await
     }
 
-    async fn save(&self, names: &[String], path: &Path) -> Result<(), EngineError> {
-        self.daemon.save(names, path).await
+    async fn save(
+        &self,
+        names: &[String],
+        format: ArchiveFormat,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        self.daemon.save(names, format, path, progress).await
     }
 
     async fn tag(&self, image: &ImageId, name: &Reference) -> Result<(), EngineError> {
@@ -126,7 +132,7 @@ impl Daemon {
         Ok(list.iter().filter_map(|image| image.id.parse().ok().map(ImageId)).collect())
     }
 
-    async fn image(&self, name: &str) -> Result<Option<ImageRecord>, EngineError> {
+    pub(super) async fn image(&self, name: &str) -> Result<Option<ImageRecord>, EngineError> {
         // The name becomes part of the request's address.
         if let Err(error) = name.parse::<Reference>() {
             return Err(refusal(Operation::InspectImage, name.to_owned(), &error.to_string(), None));
@@ -242,20 +248,6 @@ impl Daemon {
         }
     }
 
-    async fn save(&self, names: &[String], path: &Path) -> Result<(), EngineError> {
-        let object = names.join(" ");
-        for name in names {
-            if self.image(name).await?.is_none() {
-                return Err(EngineError::NoSuchImage {
-                    name: name.clone(),
-                    message: "it is not in the engine's store".to_owned(),
-                });
-            }
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.download(Operation::Save, &object, self.api.export_images(&names), path).await
-    }
-
     /// Stores what the daemon streams in a file.
     pub(super) async fn download(
         &self,
@@ -263,14 +255,13 @@ impl Daemon {
         object: &str,
         stream: impl futures_util::Stream<Item = Result<bytes::Bytes, Error>> + Send,
         path: &Path,
+        progress: Progress<'_>,
     ) -> Result<(), EngineError> {
-        transfer::download(Box::pin(stream), path).await.map_err(|error| match error {
-            DownloadError::Daemon(error) => self.failure(operation, object, error),
-            DownloadError::File(error) => EngineError::Broken {
-                operation,
-                object: object.to_owned(),
-                source: format!("cannot write `{}`: {error}", path.display()).into(),
-            },
+        transfer::download(Box::pin(stream), path, |bytes| progress(bytes, None)).await.map_err(|error| {
+            match error {
+                DownloadError::Daemon(error) => self.failure(operation, object, error),
+                DownloadError::File(error) => unwritable(operation, object, path, &error),
+            }
         })
     }
 

@@ -15,6 +15,7 @@ mod files;
 mod images;
 mod interact;
 mod record;
+mod save;
 mod stream;
 mod systemd;
 mod transfer;

@@ -1,13 +1,13 @@
 //! Bytes on their way to and from the daemon.
 
-use std::{fs::Permissions, io, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{io, path::Path};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio::io::AsyncWriteExt;
 use tokio_util::io::{ReaderStream, SyncIoBridge};
 
-use crate::ImageArchive;
+use crate::{ImageArchive, whole_file::WholeFile};
 
 /// How much is in flight between a thread that packs and the connection.
 const BUFFER: usize = 1 << 18;
@@ -34,26 +34,25 @@ pub(super) fn upload(
     (ReaderStream::with_capacity(far, BUFFER), pack)
 }
 
-/// Writes a stream to the file `path`, by a temporary file beside it and a rename.
+/// Writes a stream to the file `path`, which is there when it is whole. `seen` is told how many bytes have come.
 pub(super) async fn download(
     mut stream: impl Stream<Item = Result<Bytes, bollard::errors::Error>> + Unpin,
     path: &Path,
+    mut seen: impl FnMut(u64),
 ) -> Result<(), DownloadError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (file, temporary) = tempfile::Builder::new()
-        .prefix(".takelage-")
-        // Less the umask, as for any new file.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(DownloadError::File)?
-        .into_parts();
-    let mut file = tokio::io::BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
+    let whole = WholeFile::begin(path).map_err(DownloadError::File)?;
+    let file = tokio::fs::File::from_std(whole.reopen().map_err(DownloadError::File)?);
+    let mut file = tokio::io::BufWriter::with_capacity(BUFFER, file);
+    let mut size = 0;
     while let Some(bytes) = stream.next().await {
-        file.write_all(&bytes.map_err(DownloadError::Daemon)?).await.map_err(DownloadError::File)?;
+        let bytes = bytes.map_err(DownloadError::Daemon)?;
+        file.write_all(&bytes).await.map_err(DownloadError::File)?;
+        size += bytes.len() as u64;
+        seen(size);
     }
     file.flush().await.map_err(DownloadError::File)?;
-    file.get_ref().sync_all().await.map_err(DownloadError::File)?;
-    temporary.persist(path).map_err(|error| DownloadError::File(error.error))
+    let finish = tokio::task::spawn_blocking(|| whole.finish()).await;
+    finish.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(DownloadError::File)
 }
 
 /// Reads a stream into memory.

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::{
-    io::AsyncWrite,
+    io::{AsyncWrite, AsyncWriteExt as _},
     sync::{Mutex, mpsc},
 };
 
@@ -26,6 +26,7 @@ use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
     Interaction, Operation, Reference,
     agent::{AgentClient, AgentError},
+    whole_file::WholeFile,
 };
 
 /// A container of the embedded engine.
@@ -109,10 +110,12 @@ impl Container for EmbeddedContainer {
     async fn export(&self, to: &Path) -> Result<(), EngineError> {
         let failed = |error| self.broken(Operation::Export, error);
         let root = self.view(Operation::Export)?;
-        let mut file = fs_err::tokio::File::create(to).await.map_err(failed)?;
+        let whole = WholeFile::begin(to).map_err(failed)?;
+        let mut file = tokio::fs::File::from_std(whole.reopen().map_err(failed)?);
         let job = Job::Get { root, path: PathBuf::from("/") };
         self.job(Operation::Export, job, "/", tokio::io::empty(), &mut file).await?;
-        file.sync_all().await.map_err(failed)
+        file.flush().await.map_err(failed)?;
+        whole.finish().map_err(failed)
     }
 
     async fn commit(

@@ -13,8 +13,8 @@ use super::{
     store::{Freed, Store, Usage},
 };
 use crate::{
-    Capabilities, ContainerId, ContainerRecord, ContainerSpec, Engine, EngineError, ImageArchive, ImageId,
-    ImageRecord, Operation, Progress, Reference, docker,
+    ArchiveFormat, Capabilities, ContainerId, ContainerRecord, ContainerSpec, Engine, EngineError,
+    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference, docker,
     registry::{self, Registries},
 };
 
@@ -82,12 +82,6 @@ impl Embedded {
         Ok(engine)
     }
 
-    /// Writes images as an OCI archive to `path`, by a temporary file beside it and a rename.
-    pub async fn save_oci(&self, names: &[String], path: &Path) -> Result<(), EngineError> {
-        let saved = self.shared.store.save_oci(names, path).await;
-        saved.map_err(|error| error.into_engine(Operation::Save, &names.join(" ")))
-    }
-
     /// Says what the store takes and how much of it nobody needs.
     pub async fn usage(&self) -> Result<Usage, EngineError> {
         let usage = self.shared.store.usage().await;
@@ -140,8 +134,14 @@ impl Engine for Embedded {
         loaded.map_err(|error| error.into_engine(Operation::Load, &object))
     }
 
-    async fn save(&self, names: &[String], path: &Path) -> Result<(), EngineError> {
-        let saved = self.shared.store.save(names, path).await;
+    async fn save(
+        &self,
+        names: &[String],
+        format: ArchiveFormat,
+        path: &Path,
+        progress: Progress<'_>,
+    ) -> Result<(), EngineError> {
+        let saved = self.shared.store.save(names, format, path, progress).await;
         saved.map_err(|error| error.into_engine(Operation::Save, &names.join(" ")))
     }
 

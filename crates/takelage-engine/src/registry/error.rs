@@ -169,6 +169,10 @@ impl RegistryError {
         let name = name.to_owned();
         match self {
             Self::Store(error) => error.into_engine(operation, &name),
+            // Some registries want a repository to be made before anything is sent to it.
+            Self::NotFound { .. } if operation == Operation::Push => {
+                EngineError::Refused { operation, object: name, message: self.to_string(), status: Some(404) }
+            }
             Self::NotFound { .. } => EngineError::NoSuchImage { name, message: self.to_string() },
             Self::Unauthorized { ref message, ref host } => {
                 let words =
@@ -181,7 +185,8 @@ impl RegistryError {
                 message: self.to_string(),
                 status: Some(status),
             },
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::Busy { .. } => {
+            Self::Unreachable { ref reason, .. } => EngineError::NoRegistry { message: reason.clone(), name },
+            Self::Broken { .. } | Self::Busy { .. } => {
                 EngineError::Refused { operation, object: name, message: self.to_string(), status: None }
             }
             error => EngineError::Broken { operation, object: name, source: Box::new(error) },

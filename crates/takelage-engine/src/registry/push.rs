@@ -1,9 +1,6 @@
 //! Sending an image: its blobs, unless the registry has them, and last the manifest that names them.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::{StreamExt, TryStreamExt};
 use oci_client::{RegistryOperation, errors::OciDistributionError};
@@ -18,12 +15,11 @@ use crate::{
     Progress, Reference, credentials,
     embedded::store::{Store, StoreError},
     manifest::Descriptor,
+    progress::reporting,
 };
 
 /// As much of a file is read at once.
 const CHUNK: usize = 1 << 17;
-/// How often it is told how far it is.
-const TICK: Duration = Duration::from_millis(100);
 
 impl Registries {
     /// Sends an image of the store to its registry. Afterwards the store knows it by the registry's digest as well.
@@ -71,16 +67,7 @@ impl Registries {
             .into_iter()
             .map(|(number, blob)| async move { self.send(store, source, &blob, number, meter).await });
         let all = futures_util::stream::iter(transfers).buffered(AT_ONCE).try_collect::<()>();
-        let mut all = std::pin::pin!(all);
-        let mut ticks = tokio::time::interval(TICK);
-        loop {
-            tokio::select! {
-                result = &mut all => break result?,
-                _ = ticks.tick() => meter.report(),
-            }
-        }
-        meter.report();
-        Ok(())
+        reporting(all, || meter.report()).await
     }
 
     /// Sends one blob if the registry does not have it.

@@ -1,7 +1,8 @@
 //! Committing: exactly the given metadata, exactly the changes.
 
 use takelage_engine::{
-    Container, ContainerSpec, Engine, History, ImageConfig, ImageId, ImageRecord, Reference, Startup, Volume,
+    ArchiveFormat, Container, ContainerSpec, Engine, History, ImageConfig, ImageId, ImageRecord, Reference,
+    Startup, Volume,
 };
 use takelage_model::Digest;
 
@@ -117,7 +118,7 @@ pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Be
 /// Returns what the topmost layer of the image `name` has, without directories that hold some of it.
 async fn top_layer<E: Engine>(bench: &Bench<E>, made: &ImageRecord, name: &str) -> Vec<String> {
     let path = bench.scratch.join("committed.tar");
-    bench.engine.save(&[name.to_owned()], &path).await.unwrap();
+    bench.engine.save(&[name.to_owned()], ArchiveFormat::Docker, &path, &|_, _| ()).await.unwrap();
     // The layer is one of the archive's entries, whatever its name.
     let layer = files::read(fs_err::File::open(&path).unwrap())
         .into_values()

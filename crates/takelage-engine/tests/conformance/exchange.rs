@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use takelage_engine::{
-    ArchiveKind, Container, ContainerSpec, Engine, History, ImageArchive, ImageFile, Reference, Startup,
+    ArchiveFormat, ArchiveKind, Container, ContainerSpec, Engine, History, ImageArchive, ImageFile,
+    Reference, Startup,
 };
 
 use crate::{
@@ -55,7 +56,7 @@ fn exported(path: &Path) -> (BTreeMap<String, String>, Vec<Vec<u8>>) {
 }
 
 /// Makes an image on one engine and compares what containers of it have on both.
-async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str) {
+async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str, format: ArchiveFormat) {
     let name: Reference = format!("takelage-enginetest/{name}:{}", std::process::id()).parse().unwrap();
     let mut config = a.image.config.clone();
     config.labels.insert(LABEL.to_owned(), name.to_string());
@@ -75,8 +76,12 @@ async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str) {
     .await;
     let made = made.unwrap();
     let path = a.scratch.join("exchange.tar");
-    a.engine.save(&[name.to_string()], &path).await.unwrap();
-    let archive = ImageArchive::open(&ImageFile { kind: ArchiveKind::Docker, path }, &a.scratch).unwrap();
+    a.engine.save(&[name.to_string()], format, &path, &|_, _| ()).await.unwrap();
+    let kind = match format {
+        ArchiveFormat::Docker => ArchiveKind::Docker,
+        ArchiveFormat::Oci => ArchiveKind::Oci,
+    };
+    let archive = ImageArchive::open(&ImageFile { kind, path }, &a.scratch).unwrap();
     let loaded = b.engine.load(archive.named(Some(&name))).await.unwrap();
     assert_eq!((loaded.id, &loaded.config), (made.id, &made.config));
     let trees = [a.scratch.join("a.tar"), b.scratch.join("b.tar")];
@@ -111,6 +116,8 @@ async fn docker_embedded_an_image_is_the_same_on_both_engines() {
     else {
         return;
     };
-    carry(&embedded, &docker, "from-embedded").await;
-    carry(&docker, &embedded, "from-docker").await;
+    for format in [ArchiveFormat::Docker, ArchiveFormat::Oci] {
+        carry(&embedded, &docker, "from-embedded", format).await;
+        carry(&docker, &embedded, "from-docker", format).await;
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use takelage_engine::{
-    ArchiveKind, Engine, EngineError, ImageArchive, ImageConfig, ImageFile, ImageId, Reference,
+    ArchiveFormat, ArchiveKind, Engine, EngineError, ImageArchive, ImageConfig, ImageFile, ImageId, Reference,
 };
 use takelage_model::Digest;
 
@@ -91,7 +91,7 @@ pub(crate) async fn a_saved_image_loads_as_the_same<E: Engine>(bench: Bench<E>) 
     let image = bench.engine.load(archive(&bench, "saved")).await.unwrap();
     bench.engine.tag(&image.id, &reference).await.unwrap();
     let path = bench.scratch.join("saved-image.tar");
-    bench.engine.save(std::slice::from_ref(&name), &path).await.unwrap();
+    bench.engine.save(std::slice::from_ref(&name), ArchiveFormat::Docker, &path, &|_, _| ()).await.unwrap();
     bench.engine.remove_image(&name).await.unwrap();
     assert_eq!(bench.engine.image(&image.id.to_string()).await.unwrap(), None);
     // Compressed as a whole, as people keep them.
@@ -109,6 +109,77 @@ pub(crate) async fn a_saved_image_loads_as_the_same<E: Engine>(bench: Bench<E>) 
         assert!(loaded.tags.is_empty(), "{:?}", loaded.tags);
         bench.engine.remove_image(&loaded.id.to_string()).await.unwrap();
     }
+}
+
+/// What `index.json` of an OCI archive says, and the digests of all its blobs, as GNU tar finds them.
+fn contents(path: &Path, scratch: &Path) -> (serde_json::Value, Vec<(String, Digest)>) {
+    let to = scratch.join("layout");
+    fs_err::create_dir(&to).unwrap();
+    let tar = std::process::Command::new("tar").arg("-xf").arg(path).arg("-C").arg(&to).status().unwrap();
+    assert!(tar.success());
+    let index = serde_json::from_slice(&fs_err::read(to.join("index.json")).unwrap()).unwrap();
+    let blobs = fs_err::read_dir(to.join("blobs/sha256")).unwrap().map(Result::unwrap);
+    let blobs = blobs.map(|blob| {
+        let name = blob.file_name().into_string().unwrap();
+        (name, Digest::of(fs_err::read(blob.path()).unwrap()))
+    });
+    (index, blobs.collect())
+}
+
+pub(crate) async fn a_saved_layout_loads_as_the_same<E: Engine>(bench: Bench<E>) {
+    let ((first, first_name), (second, second_name)) = (name("layout-first"), name("layout-second"));
+    let image = bench.engine.load(archive(&bench, "layout")).await.unwrap();
+    let named: [&Reference; 2] = [&first, &second];
+    for name in named {
+        bench.engine.tag(&image.id, name).await.unwrap();
+    }
+    let path = bench.scratch.join("saved-layout.tar");
+    let seen = std::sync::Mutex::new(Vec::new());
+    let progress = |done, _| seen.lock().unwrap().push(done);
+    let names = [first_name.clone(), second_name.clone(), image.id.to_string()];
+    bench.engine.save(&names, ArchiveFormat::Oci, &path, &progress).await.unwrap();
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted() && seen.last().is_some_and(|done| *done > 1_000), "{seen:?}");
+    let (index, blobs) = contents(&path, &bench.scratch);
+    let manifests = index["manifests"].as_array().unwrap();
+    for (manifest, name) in manifests.iter().zip([&first_name, &second_name]) {
+        assert_eq!(manifest["annotations"]["org.opencontainers.image.ref.name"], json!(name));
+        assert_eq!(manifest["annotations"]["io.containerd.image.name"], json!(name));
+    }
+    assert_eq!((manifests.len(), blobs.len()), (2, 3), "two names; manifest, configuration and layer");
+    assert!(blobs.iter().all(|(name, digest)| digest.hex() == *name), "{blobs:?}");
+    bench.engine.remove_image(&image.id.to_string()).await.unwrap();
+    let file = ImageFile { kind: ArchiveKind::Oci, path };
+    let archive = ImageArchive::open(&file, &bench.scratch).unwrap();
+    assert_eq!(archive.id(), image.id);
+    let loaded = bench.engine.load(archive).await.unwrap();
+    assert_eq!((loaded.id, &loaded.config), (image.id, &image.config));
+    bench.engine.remove_image(&loaded.id.to_string()).await.unwrap();
+}
+
+pub(crate) async fn a_file_is_replaced_by_a_whole_one_only<E: Engine>(bench: Bench<E>) {
+    let directory = bench.scratch.join("kept");
+    fs_err::create_dir(&directory).unwrap();
+    let path = directory.join("image.tar");
+    fs_err::write(&path, "former").unwrap();
+    let missing = ["takelage-enginetest/missing:1".to_owned()];
+    let there = ["takelage-enginetest/busybox:latest".to_owned()];
+    for format in [ArchiveFormat::Docker, ArchiveFormat::Oci] {
+        bench.engine.save(&missing, format, &path, &|_, _| ()).await.unwrap_err();
+        // Given up while it is written.
+        let save = bench.engine.save(&there, format, &path, &|_, _| ());
+        let soon = std::time::Duration::from_millis(1);
+        assert!(tokio::time::timeout(soon, save).await.is_err(), "it takes longer");
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), "former");
+        for wrong in [directory.as_path(), Path::new("/dev/null")] {
+            let error = bench.engine.save(&there, format, wrong, &|_, _| ()).await.unwrap_err();
+            assert!(matches!(error, EngineError::Broken { .. }), "{error:?}");
+        }
+        assert_eq!(fs_err::read_dir(&directory).unwrap().count(), 1);
+    }
+    bench.engine.save(&there, ArchiveFormat::Docker, &path, &|_, _| ()).await.unwrap();
+    assert!(fs_err::metadata(&path).unwrap().len() > 100_000);
+    assert_eq!(fs_err::read_dir(&directory).unwrap().count(), 1);
 }
 
 /// Writes an OCI layout with a decoy for another platform and layers in all compressions.
@@ -211,9 +282,15 @@ pub(crate) async fn a_root_file_system_loads<E: Engine>(bench: Bench<E>) {
 pub(crate) async fn saving_what_is_not_there_fails_and_writes_nothing<E: Engine>(bench: Bench<E>) {
     let path = bench.scratch.join("nothing.tar");
     let names = ["takelage-enginetest/missing:1".to_owned()];
-    let error = bench.engine.save(&names, &path).await.unwrap_err();
+    let error = bench.engine.save(&names, ArchiveFormat::Docker, &path, &|_, _| ()).await.unwrap_err();
     assert!(matches!(error, EngineError::NoSuchImage { .. }), "{error:?}");
     assert!(!path.exists());
     let names = ["takelage-enginetest/busybox:latest".to_owned()];
-    assert!(bench.engine.save(&names, &bench.scratch.join("no/such/directory.tar")).await.is_err());
+    assert!(
+        bench
+            .engine
+            .save(&names, ArchiveFormat::Docker, &bench.scratch.join("no/such/directory.tar"), &|_, _| ())
+            .await
+            .is_err()
+    );
 }

@@ -39,6 +39,8 @@ macro_rules! suite {
                 an_image_is_found_by_name_and_id
                 names_move_and_go
                 a_saved_image_loads_as_the_same
+                a_saved_layout_loads_as_the_same
+                a_file_is_replaced_by_a_whole_one_only
                 an_oci_layout_loads
                 a_root_file_system_loads
                 saving_what_is_not_there_fails_and_writes_nothing;

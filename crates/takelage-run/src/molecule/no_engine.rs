@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use bytes::Bytes;
 use takelage_engine::{
-    Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine,
-    EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress, Reference,
+    ArchiveFormat, Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec,
+    ContainerState, Engine, EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress,
+    Reference,
 };
 use tokio::sync::mpsc;
 
@@ -49,7 +50,13 @@ impl Engine for NoEngine {
         Err(refuse("an archive"))
     }
 
-    async fn save(&self, names: &[String], _: &Path) -> Result<(), EngineError> {
+    async fn save(
+        &self,
+        names: &[String],
+        _: ArchiveFormat,
+        _: &Path,
+        _: Progress<'_>,
+    ) -> Result<(), EngineError> {
         Err(refuse(&names.join(", ")))
     }
 

@@ -4,10 +4,13 @@ mod container;
 mod develop;
 mod list;
 mod produce;
+mod push;
+mod save;
 mod test;
 mod verdict;
 
 pub use container::container_for_shell;
 pub use develop::DevelopOptions;
 pub use list::{Listed, State, list};
+pub use save::Destination;
 pub use verdict::{Failure, Verdict};

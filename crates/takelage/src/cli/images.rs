@@ -1,5 +1,7 @@
 //! Arguments that name images, and those that go with running Ansible on them.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use takelage_model::ImageName;
 
@@ -43,6 +45,29 @@ pub(crate) struct ProduceArguments {
     /// How many images to work on at once [default: one per processor]
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// Arguments of `save`.
+#[derive(Debug, Args)]
+pub(crate) struct SaveArguments {
+    /// Images of the project file [default: the last one]
+    #[arg(value_name = "IMAGE")]
+    pub(crate) names: Vec<ImageName>,
+    /// The file to write, `-` for standard output; a file that is there is replaced when the new one is whole
+    #[arg(long, short, value_name = "FILE", default_value = "-", hide_default_value = true)]
+    pub(crate) output: PathBuf,
+    /// How to write it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "docker-archive")]
+    pub(crate) format: FormatOption,
+}
+
+/// The values of `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatOption {
+    /// As `docker save` writes it, for every engine
+    DockerArchive,
+    /// An OCI image layout as a tar file
+    OciArchive,
 }
 
 /// What happens to a container in which something failed.

@@ -8,7 +8,9 @@ use std::{ffi::OsString, path::Path};
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use images::{ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments};
+pub(crate) use images::{
+    FormatOption, ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments, SaveArguments,
+};
 pub(crate) use molecule::{
     DestroyWhen, DriversFormat, InitCommand, ListArguments, ListFormat, LoginArguments, MatrixArguments,
     MoleculeArguments, MoleculeCommand, MoleculeOptions, Selection, SequenceArguments,
@@ -71,6 +73,16 @@ pub(crate) enum Command {
     List(JsonArgument),
     /// Open a shell in the container, or run a command in it
     Shell(ShellArguments),
+    /// Write produced images to an archive
+    ///
+    /// The archive has the images as they were produced last, with their tags. It appears when it is whole; what is no file,
+    /// such as a pipe or a device, is written to.
+    Save(SaveArguments),
+    /// Send produced images to the registries of their tags
+    ///
+    /// The images go as they were produced last, under all their tags, with the logins of `docker login` and Docker's
+    /// credential helpers. If none is named, those without tags are passed over.
+    Push(ImagesArgument),
     /// Show what the embedded engine's images take, and remove what nobody needs
     ///
     /// Images with a name, images that a container is made of, and what a running takelage works on stay. A Docker

@@ -7,6 +7,7 @@ mod looking;
 mod molecule;
 mod prune;
 mod run;
+mod save;
 mod schema;
 mod shell;
 mod terminal;
@@ -57,6 +58,13 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<Exit, Failure
         }
         Command::List(arguments) => list::list(settings, arguments.json),
         Command::Shell(arguments) => shell::shell(settings, &arguments),
+        Command::Save(arguments) => save::save(settings, &arguments),
+        Command::Push(images) => {
+            let named = !images.names.is_empty();
+            run::run(settings, several(settings, "push", &images.into())?, async |session, images| {
+                session.push(images, named).await
+            })
+        }
         Command::Prune(arguments) => prune::prune(settings, &arguments),
         Command::Molecule(_) => unreachable!("`main` carries it out, because its exit statuses are others"),
         Command::Doctor(arguments) => doctor::doctor(settings, arguments.json),

@@ -27,6 +27,8 @@ fn help_shows_the_three_verbs_first() {
       destroy      Remove the containers that were kept
       list         Show the images of the project and their state
       shell        Open a shell in the container, or run a command in it
+      save         Write produced images to an archive
+      push         Send produced images to the registries of their tags
       prune        Show what the embedded engine's images take, and remove what nobody needs
       molecule     Run scenarios of Molecule as they are
       doctor       Show engine, Ansible, pytest and Python, and why each was chosen

@@ -8,6 +8,7 @@ mod checks;
 mod daemon;
 mod develop;
 mod faults;
+mod handing_on;
 mod harbour;
 mod interrupts;
 mod neighbours;

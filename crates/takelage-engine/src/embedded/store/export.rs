@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashSet,
-    fs::Permissions,
-    io::{Read, Write},
-    os::unix::fs::PermissionsExt,
+    io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::json;
@@ -13,6 +15,7 @@ use takelage_model::Digest;
 
 use super::{
     Store, StoreError,
+    add::Known,
     error::Named,
     image::resolve,
     index::{Entry, Index},
@@ -20,55 +23,52 @@ use super::{
     open::Inner,
     record::Stored,
 };
-use crate::manifest::{Descriptor, OCI_INDEX};
+use crate::{
+    ArchiveFormat, Progress, archive::Layout, manifest::Descriptor, progress::reporting,
+    whole_file::WholeFile,
+};
 
 impl Store {
-    /// Writes images as a docker-archive to `path`, by a temporary file beside it and a rename. Every engine reads it:
-    /// the layers are not compressed.
+    /// Writes images to the file `path`, which is there when it is whole.
+    ///
+    /// A docker-archive can be read by every engine, for its layers are not compressed:
     ///
     /// ```text
     /// CONFIG-DIGEST.json    the configuration, byte for byte
     /// LAYER-DIGEST.tar      one for each layer, unpacked
     /// manifest.json         [{"Config": …, "RepoTags": null or [NAME, …], "Layers": […]}, …]
     /// ```
-    pub(crate) async fn save(&self, words: &[String], path: &Path) -> Result<(), StoreError> {
-        self.write(words, path, Inner::docker_archive).await
-    }
-
-    /// Writes images as an OCI archive, their blobs as they are, in the same way.
-    pub(crate) async fn save_oci(&self, words: &[String], path: &Path) -> Result<(), StoreError> {
-        self.write(words, path, Inner::oci_archive).await
-    }
-
-    async fn write(
+    ///
+    /// An [OCI archive](Layout) has the blobs as they are.
+    pub(crate) async fn save(
         &self,
         words: &[String],
+        format: ArchiveFormat,
         path: &Path,
-        write: impl FnOnce(&Inner, &[Saved], &mut Archive) -> Result<(), StoreError> + Send + 'static,
+        progress: Progress<'_>,
     ) -> Result<(), StoreError> {
-        let (words, path) = (words.to_vec(), path.to_owned());
-        self.blocking(move |inner| {
+        let whole = WholeFile::begin(path).named(path)?;
+        let written = Arc::new(AtomicU64::new(0));
+        let output = Output {
+            file: whole.reopen().named(path)?,
+            written: Arc::downgrade(&written),
+            path: path.to_owned(),
+        };
+        let words = words.to_vec();
+        let write = self.blocking(move |inner| {
             let held = inner.shared()?;
             let images = inner.chosen(&inner.index()?, &words)?;
             let digests: Vec<_> = images.iter().flat_map(|saved| saved.image.digests()).collect();
             let _lease = inner.lease(&held, &digests)?;
             drop(held);
-            let directory =
-                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let file = tempfile::Builder::new()
-                .prefix(".takelage-")
-                // Less the umask, as for any new file.
-                .permissions(Permissions::from_mode(0o666))
-                .tempfile_in(directory)
-                .named(directory)?;
-            let tar = tar::Builder::new(file.reopen().named(&path)?);
-            let mut archive = Archive { tar, path: path.clone() };
-            write(inner, &images, &mut archive)?;
-            archive.tar.into_inner().named(&path)?;
-            file.as_file().sync_all().named(&path)?;
-            file.persist(&path).map_err(|error| StoreError::file(&path, error.error)).map(drop)
-        })
-        .await
+            match format {
+                ArchiveFormat::Docker => inner.docker_archive(&images, output),
+                ArchiveFormat::Oci => inner.oci_archive(&images, output),
+            }
+        });
+        reporting(write, || progress(written.load(Ordering::Relaxed), None)).await?;
+        let path = path.to_owned();
+        self.blocking(move |_| whole.finish().named(&path)).await
     }
 }
 
@@ -78,20 +78,33 @@ struct Saved {
     names: Vec<String>,
 }
 
-/// An archive that is being written.
-struct Archive {
-    tar: tar::Builder<std::fs::File>,
+/// The file that an archive is written to. When nobody waits for it any more, nothing more is written.
+struct Output {
+    file: std::fs::File,
+    /// How much it is so far, for who waits.
+    written: Weak<AtomicU64>,
     /// What it will be called, for messages.
     path: PathBuf,
 }
 
-impl Archive {
-    fn append(&mut self, name: &str, content: impl Read, size: u64) -> Result<(), StoreError> {
-        self.tar.append_data(&mut header(size), name, content).named(&self.path)
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(written) = self.written.upgrade() else {
+            return Err(io::Error::other("nobody waits for it"));
+        };
+        let length = self.file.write(bytes)?;
+        written.fetch_add(length as u64, Ordering::Relaxed);
+        Ok(length)
     }
 
-    fn append_bytes(&mut self, name: &str, content: &[u8]) -> Result<(), StoreError> {
-        self.append(name, content, content.len() as u64)
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Output {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }
 
@@ -120,84 +133,82 @@ impl Inner {
         Ok(chosen)
     }
 
-    fn docker_archive(&self, images: &[Saved], archive: &mut Archive) -> Result<(), StoreError> {
+    fn docker_archive(&self, images: &[Saved], output: Output) -> Result<(), StoreError> {
+        let path = output.path.clone();
+        let mut tar = tar::Builder::new(output);
         let mut written = HashSet::new();
         let mut manifest = Vec::new();
         for Saved { image, names } in images {
             let config = format!("{}.json", image.id.0.hex());
-            archive.append_bytes(&config, &image.json)?;
+            append_bytes(&mut tar, &config, &image.json).named(&path)?;
             let mut layers = Vec::new();
             for layer in image.layers() {
                 let name = format!("{}.tar", layer.diff_id.hex());
                 if written.insert(layer.diff_id) {
-                    self.append_unpacked(archive, &name, &layer.blob.digest, layer.diff_id)?;
+                    self.append_unpacked(&mut tar, &path, &name, &layer)?;
                 }
                 layers.push(name);
             }
             let names = (!names.is_empty()).then_some(names);
             manifest.push(json!({"Config": config, "RepoTags": names, "Layers": layers}));
         }
-        archive.append_bytes("manifest.json", &to_json(&json!(manifest)))
+        let manifest = serde_json::to_vec(&manifest).expect("a value is always JSON");
+        append_bytes(&mut tar, "manifest.json", &manifest).named(&path)?;
+        tar.into_inner().named(&path).map(drop)
     }
 
-    fn oci_archive(&self, images: &[Saved], archive: &mut Archive) -> Result<(), StoreError> {
-        archive.append_bytes("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        let mut written = HashSet::new();
-        let mut entries = Vec::new();
+    fn oci_archive(&self, images: &[Saved], output: Output) -> Result<(), StoreError> {
+        let path = output.path.clone();
+        let mut layout = Layout::begin(output).named(&path)?;
         for Saved { image, names } in images {
-            let descriptor = Descriptor::new(&image.media_type, image.digest, image.bytes.len() as u64);
             let layers = image.manifest.layers.iter().map(|layer| layer.digest);
-            for digest in [image.digest, image.id.0].into_iter().chain(layers) {
-                if written.insert(digest) {
-                    self.append_blob(archive, &digest)?;
+            for digest in layers.chain([image.id.0, image.digest]) {
+                if layout.lacks(&digest) {
+                    self.add_blob(&mut layout, &path, digest)?;
                 }
             }
-            if names.is_empty() {
-                entries.push(json!(descriptor));
-            }
-            for name in names {
-                let mut entry = json!(descriptor);
-                entry["annotations"] = json!({"org.opencontainers.image.ref.name": name});
-                entries.push(entry);
-            }
+            let manifest = Descriptor::new(&image.media_type, image.digest, image.bytes.len() as u64);
+            layout.enter(&manifest, names);
         }
-        let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries});
-        archive.append_bytes("index.json", &to_json(&index))
+        layout.finish().named(&path).map(drop)
     }
 
     /// Appends what a layer unpacks to. How long that is is known at its end, so the header is written last.
     fn append_unpacked(
         &self,
-        archive: &mut Archive,
+        tar: &mut tar::Builder<Output>,
+        path: &Path,
         name: &str,
-        blob: &Digest,
-        expected: Digest,
+        layer: &Known,
     ) -> Result<(), StoreError> {
         use sha2::Digest as _;
 
-        let Archive { tar, path } = archive;
+        let (blob, expected) = (layer.blob.digest, layer.diff_id);
         let mut hasher = sha2::Sha256::new();
         let mut header = header(0);
         let mut entry = tar.append_writer(&mut header, name).named(path)?;
-        self.unpacked(blob, |bytes| {
+        self.unpacked(&blob, |bytes| {
             hasher.update(bytes);
             entry.write_all(bytes).named(path)
         })?;
         entry.finish().named(path)?;
         let actual = Digest::from_bytes(hasher.finalize().into());
-        if actual == expected { Ok(()) } else { Err(StoreError::Layer { blob: *blob, expected, actual }) }
+        if actual == expected { Ok(()) } else { Err(StoreError::Layer { blob, expected, actual }) }
     }
 
-    fn append_blob(&self, archive: &mut Archive, digest: &Digest) -> Result<(), StoreError> {
-        let name = format!("blobs/sha256/{}", digest.hex());
-        let mut reader = self.read(digest)?;
+    fn add_blob(&self, layout: &mut Layout<Output>, path: &Path, digest: Digest) -> Result<(), StoreError> {
+        let mut reader = self.read(&digest)?;
         let size = reader.size()?;
         // Of a file that is too long, the end would go unread.
         let content = Read::by_ref(&mut reader).take(size);
-        let appended = archive.append(&name, content, size);
+        let added = layout.blob(digest, size, content).named(path);
         reader.finish()?;
-        appended
+        added
     }
+}
+
+fn append_bytes(tar: &mut tar::Builder<Output>, name: &str, content: &[u8]) -> io::Result<()> {
+    tar.append_data(&mut header(content.len() as u64), name, content)
 }
 
 fn header(size: u64) -> tar::Header {
@@ -208,8 +219,4 @@ fn header(size: u64) -> tar::Header {
     header.set_uid(0);
     header.set_gid(0);
     header
-}
-
-fn to_json(value: &serde_json::Value) -> Vec<u8> {
-    serde_json::to_vec(value).expect("a value is always JSON")
 }

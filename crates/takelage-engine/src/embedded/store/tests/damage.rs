@@ -6,7 +6,7 @@ use takelage_model::Digest;
 
 use super::fixture::{Bench, archive, noise, tar};
 use crate::{
-    EngineError, Operation,
+    ArchiveFormat, EngineError, Operation,
     embedded::store::{Fetch, StoreError, blob::BlobReader},
 };
 
@@ -58,7 +58,7 @@ async fn every_part_of_an_image_is_checked() {
         let digest = [manifest.digest, image.id.0, layer][part];
         flip(&bench.blob(&digest));
         let path = bench.directory.path().join("saved.tar");
-        let save = bench.store.save(&["image".to_owned()], &path).await.unwrap_err();
+        let save = bench.save(&["image".to_owned()], ArchiveFormat::Docker, &path).await.unwrap_err();
         assert!(
             matches!(&save, StoreError::Damaged { path, .. } if path.ends_with(digest.hex())),
             "{save:?}"
@@ -80,7 +80,7 @@ async fn every_part_of_an_image_is_checked() {
         let loaded = bench.load(&layers, Some("image")).await;
         assert_eq!(loaded.id, image.id);
         bench.store.layer_trees(image.id).await.unwrap();
-        bench.store.save(&["image".to_owned()], &path).await.unwrap();
+        bench.save(&["image".to_owned()], ArchiveFormat::Docker, &path).await.unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use takelage_testkit::skip;
 
 use super::fixture::{Bench, noise, reference, tar};
+use crate::ArchiveFormat;
 
 /// Runs Docker's own client. `None`: it is not there, or no daemon answers.
 fn docker(arguments: &[&str]) -> Option<String> {
@@ -22,7 +23,7 @@ async fn docker_loads_what_is_saved_and_the_store_what_docker_saves() {
     let layers = [tar("a", b"one"), tar("b", &noise(12, 200_000)), tar("a", b"one")];
     let made = bench.load(&layers, Some(&name)).await;
     let path = bench.directory.path().join("image.tar");
-    bench.store.save(std::slice::from_ref(&name), &path).await.unwrap();
+    bench.save(std::slice::from_ref(&name), ArchiveFormat::Docker, &path).await.unwrap();
     bench.store.remove(&name).await.unwrap();
     docker(&["load", "--input", path.to_str().unwrap()]).expect("Docker loads the archive");
     let inspected = docker(&["image", "inspect", "--format", "{{.Id}}", &name]);

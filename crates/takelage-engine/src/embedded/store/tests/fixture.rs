@@ -14,7 +14,7 @@ use takelage_model::Digest;
 use tempfile::TempDir;
 
 use crate::{
-    ImageArchive, ImageConfig, ImageRecord, Reference,
+    ArchiveFormat, ImageArchive, ImageConfig, ImageRecord, Reference,
     archive::Compression,
     embedded::store::{Store, StoreError, Unpack, Unpacked},
 };
@@ -99,6 +99,15 @@ impl Bench {
     pub(crate) async fn load(&self, layers: &[Vec<u8>], name: Option<&str>) -> ImageRecord {
         let archive = archive(self.directory.path(), layers).named(name.map(reference).as_ref());
         self.store.load(archive).await.unwrap()
+    }
+
+    pub(crate) async fn save(
+        &self,
+        words: &[String],
+        format: ArchiveFormat,
+        path: &Path,
+    ) -> Result<(), StoreError> {
+        self.store.save(words, format, path, &|_, _| ()).await
     }
 }
 

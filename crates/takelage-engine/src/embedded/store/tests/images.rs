@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use takelage_model::Digest;
 
 use super::fixture::{Bench, archive, config, noise, reference, tar};
-use crate::{ArchiveKind, ImageArchive, ImageConfig, ImageFile, ImageId, embedded::store::StoreError};
+use crate::{
+    ArchiveFormat, ArchiveKind, ImageArchive, ImageConfig, ImageFile, ImageId, embedded::store::StoreError,
+};
 
 #[tokio::test]
 async fn an_image_is_found_by_name_and_id() {
@@ -107,8 +109,8 @@ async fn a_saved_image_loads_as_the_same() {
     bench.store.tag(made.id, &reference("saved:2")).await.unwrap();
     let (docker, oci) = (bench.directory.path().join("docker.tar"), bench.directory.path().join("oci.tar"));
     let names = ["saved:1", "saved:2"].map(str::to_owned);
-    bench.store.save(&names, &docker).await.unwrap();
-    bench.store.save_oci(&names[..1], &oci).await.unwrap();
+    bench.save(&names, ArchiveFormat::Docker, &docker).await.unwrap();
+    bench.save(&names[..1], ArchiveFormat::Oci, &oci).await.unwrap();
     let text = String::from_utf8_lossy(&fs_err::read(&docker).unwrap()).into_owned();
     assert!(text.contains(r#""RepoTags":["saved:1","saved:2"]"#));
     bench.store.remove(&made.id.to_string()).await.unwrap();
@@ -127,14 +129,14 @@ async fn an_image_is_saved_without_names_by_its_id_and_missing_ones_are_not() {
     let bench = Bench::new().await;
     let made = bench.load(&[tar("a", b"one")], Some("name")).await;
     let path = bench.directory.path().join("image.tar");
-    bench.store.save(&[made.id.to_string()], &path).await.unwrap();
+    bench.save(&[made.id.to_string()], ArchiveFormat::Docker, &path).await.unwrap();
     assert!(String::from_utf8_lossy(&fs_err::read(&path).unwrap()).contains(r#""RepoTags":null"#));
     let nothing = bench.directory.path().join("nothing.tar");
-    let error = bench.store.save(&["missing:1".to_owned()], &nothing).await.unwrap_err();
+    let error = bench.save(&["missing:1".to_owned()], ArchiveFormat::Docker, &nothing).await.unwrap_err();
     assert!(matches!(error, StoreError::NoSuchImage(_)));
     assert!(!nothing.exists());
     let nowhere = bench.directory.path().join("no/such/directory.tar");
-    assert!(bench.store.save(&["name".to_owned()], &nowhere).await.is_err());
+    assert!(bench.save(&["name".to_owned()], ArchiveFormat::Docker, &nowhere).await.is_err());
 }
 
 #[tokio::test]
