@@ -71,7 +71,7 @@ impl Daemon {
                 Network::Default => None,
                 Network::Host => Some("host".to_owned()),
                 Network::None => Some("none".to_owned()),
-                Network::Named(name) => Some(name.clone()),
+                Network::Private(name) | Network::Named(name) => Some(name.clone()),
             },
             privileged: Some(spec.privileged),
             memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),

@@ -33,7 +33,7 @@ fn settings() -> Settings {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd embedded_network);
 
 mod embedded_alone {
     //! What only this engine has to be held to.
