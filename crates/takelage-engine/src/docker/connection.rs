@@ -45,6 +45,8 @@ pub(super) struct Daemon {
     pub(super) scratch: PathBuf,
     /// What the daemon says of its host, asked once.
     pub(super) host: tokio::sync::OnceCell<bollard::models::SystemInfo>,
+    /// Held while a private network is made and joined, or found empty and removed.
+    pub(super) networks: tokio::sync::Mutex<()>,
 }
 
 /// Why no daemon could be reached.
@@ -120,6 +122,7 @@ impl Docker {
                 config_dir: settings.config_dir.clone(),
                 scratch: settings.scratch.clone(),
                 host: tokio::sync::OnceCell::new(),
+                networks: tokio::sync::Mutex::default(),
             }),
         })
     }

@@ -35,24 +35,30 @@ impl Daemon {
         self: &Arc<Self>,
         spec: &ContainerSpec,
     ) -> Result<DockerContainer, EngineError> {
-        let body = self.body(spec).await?;
-        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let created = match self.api.create_container(Some(options), body).await {
-            Ok(created) => created,
-            Err(error) => {
-                return Err(match status(&error) {
-                    // 409 by Docker, 500 by Podman.
-                    Some(409 | 500) if text(&error).contains("already in use") => {
-                        EngineError::NameTaken { name: spec.name.clone() }
-                    }
-                    Some(404) if text(&error).to_lowercase().contains("no such image") => {
-                        EngineError::NoSuchImage { name: spec.image.to_string(), message: text(&error) }
-                    }
-                    _ => self.failure(Operation::Create, &spec.name, error),
-                });
+        let mut body = self.body(spec).await?;
+        let network = match &spec.network {
+            Network::Private(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let created = match network {
+            Some(name) => {
+                let _alone = self.networks.lock().await;
+                self.private_network(name, spec, &mut body).await?;
+                self.create_from(spec, body).await
+            }
+            None => self.create_from(spec, body).await,
+        };
+        let id = match (created, network) {
+            (Ok(id), _) => id,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(name)) => {
+                // The first error is the one to tell.
+                let _ = self.leave_network(name).await;
+                return Err(error);
             }
         };
-        let container = DockerContainer::new(self.clone(), ContainerId(created.id), spec.name.clone());
+        let network = network.map(str::to_owned);
+        let container = DockerContainer::new(self.clone(), id, spec.name.clone(), network);
         match container.bring_up(spec).await {
             Ok(()) => Ok(container),
             Err(error) => {
@@ -60,6 +66,28 @@ impl Daemon {
                 let _ = container.remove().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Creates a container, without starting it.
+    async fn create_from(
+        &self,
+        spec: &ContainerSpec,
+        body: ContainerCreateBody,
+    ) -> Result<ContainerId, EngineError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        match self.api.create_container(Some(options), body).await {
+            Ok(created) => Ok(ContainerId(created.id)),
+            Err(error) => Err(match status(&error) {
+                // 409 by Docker, 500 by Podman.
+                Some(409 | 500) if text(&error).contains("already in use") => {
+                    EngineError::NameTaken { name: spec.name.clone() }
+                }
+                Some(404) if text(&error).to_lowercase().contains("no such image") => {
+                    EngineError::NoSuchImage { name: spec.image.to_string(), message: text(&error) }
+                }
+                _ => self.failure(Operation::Create, &spec.name, error),
+            }),
         }
     }
 

@@ -14,6 +14,7 @@ use bollard::{
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
+use takelage_model::label;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
@@ -101,7 +102,8 @@ impl Engine for Docker {
     }
 
     fn container(&self, record: &ContainerRecord) -> DockerContainer {
-        DockerContainer::new(self.daemon.clone(), record.id.clone(), record.name.clone())
+        let network = record.labels.get(label::NETWORK).cloned();
+        DockerContainer::new(self.daemon.clone(), record.id.clone(), record.name.clone(), network)
     }
 }
 

@@ -13,6 +13,7 @@ mod exec;
 mod files;
 mod images;
 mod interact;
+mod network;
 mod record;
 mod systemd;
 mod transfer;

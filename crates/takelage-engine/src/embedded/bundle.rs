@@ -70,10 +70,14 @@ pub(super) fn bundle(spec: &ContainerSpec, place: &Place<'_>) -> Result<Bundle, 
     // The root user of a privileged container, and systemd, set parameters of their own namespaces.
     let read_only: &[&str] = if spec.privileged || systemd { &[] } else { &READ_ONLY };
     let masked: &[&str] = if spec.privileged { &[] } else { &MASKED };
-    // That of the network is the monitor's as well: it is set up before there is a container.
-    let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
+    let new = |kind: &str| json!({"type": kind});
+    let mut namespaces: Vec<Value> = ["pid", "ipc", "uts", "mount"].map(new).into();
     if place.cgroups != Host::None {
-        namespaces.push("cgroup");
+        namespaces.push(new("cgroup"));
+    }
+    if place.own_network {
+        // The monitor's: it is set up before there is a container.
+        namespaces.push(json!({"type": "network", "path": "/proc/self/ns/net"}));
     }
     let mut config = json!({
         "ociVersion": "1.0.2",
@@ -94,7 +98,7 @@ pub(super) fn bundle(spec: &ContainerSpec, place: &Place<'_>) -> Result<Bundle, 
         },
         "mounts": mounts.specification,
         "linux": {
-            "namespaces": namespaces.iter().map(|kind| json!({"type": kind})).collect::<Vec<_>>(),
+            "namespaces": namespaces,
             "cgroupsPath": super::cgroup::path(place.id),
             "devices": devices.nodes,
             "sysctl": spec.sysctls,

@@ -11,7 +11,7 @@ use takelage_engine::{Container, ContainerSpec, Engine, EngineError, Network};
 use crate::base::{Bench, say};
 
 /// A container in the private network `name`, called `hostname`.
-fn member<E: Engine>(bench: &Bench<E>, name: &str, hostname: &str) -> ContainerSpec {
+pub(crate) fn member<E: Engine>(bench: &Bench<E>, name: &str, hostname: &str) -> ContainerSpec {
     ContainerSpec {
         network: Network::Private(name.to_owned()),
         hostname: Some(hostname.to_owned()),

@@ -4,14 +4,16 @@
 //! there. It ends when its standard input does, so it does not outlive the switch that started it.
 
 use std::{
+    fs::File,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, Shutdown},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::net::UnixStream,
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use fs_err as fs;
@@ -31,13 +33,16 @@ use crate::ports::PublishedPort;
 const PROGRAM: &str = "slirp4netns";
 /// What its device is called.
 pub(super) const DEVICE: &str = "tap0";
-/// Its files, in the directory of the network, which the switch is in.
-const API: &str = "gateway.sock";
+/// Where it takes requests, in the directory of the network, which the switch is in.
+pub(super) const API: &str = "gateway.sock";
+/// What it says, in the same place.
 const LOG: &str = "gateway.log";
 /// Where it makes its device.
 const TUN: &str = "/dev/net/tun";
 /// How many ports of the host to try where one is free.
 const TRIES: usize = 32;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Ports that nobody may have for good.
 const FREE: std::ops::Range<u16> = 49152..65535;
 
@@ -45,6 +50,8 @@ const FREE: std::ops::Range<u16> = 49152..65535;
 #[derive(Debug)]
 pub(super) struct Gateway {
     process: Child,
+    /// Where it takes requests.
+    api: PathBuf,
 }
 
 /// The number of a published port.
@@ -96,9 +103,9 @@ impl Gateway {
             )),
             _ => error,
         })?;
-        let gateway = Self { process };
+        let gateway = Self { process, api: PathBuf::from(API) };
         let mut word = [0];
-        if fs_err::File::from_parts(ready.into(), "ready").read(&mut word)? == 0 {
+        if File::from(ready).read(&mut word)? == 0 {
             let said = fs::read_to_string(LOG).unwrap_or_default();
             let last = said.lines().last().unwrap_or_default();
             return Err(io::Error::other(format!("`{PROGRAM}` does not start: {last}")));
@@ -110,7 +117,7 @@ impl Gateway {
     pub(super) fn publish(&self, port: &PublishedPort, to: Ipv4Addr) -> io::Result<Forward> {
         let address = port.address.as_deref().unwrap_or("0.0.0.0");
         if let Some(number) = port.host {
-            return publish(port, address, number, to).map_err(|error| {
+            return self.add(port, address, number, to).map_err(|error| {
                 io::Error::other(format!(
                     "port {number} of `{address}` cannot be published, most likely because something listens there \
                      ({error})"
@@ -119,7 +126,7 @@ impl Gateway {
         }
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..TRIES {
-            match publish(port, address, free()?, to) {
+            match self.add(port, address, free()?, to) {
                 Ok(forward) => return Ok(forward),
                 Err(error) => last = error,
             }
@@ -129,8 +136,32 @@ impl Gateway {
 
     /// Takes a published port back.
     pub(super) fn withdraw(&self, forward: Forward) -> io::Result<()> {
-        ask::<serde::de::IgnoredAny>(&json!({"execute": "remove_hostfwd", "arguments": {"id": forward.id}}))
-            .map(drop)
+        let request = json!({"execute": "remove_hostfwd", "arguments": {"id": forward.id}});
+        self.ask::<serde::de::IgnoredAny>(&request).map(drop)
+    }
+
+    fn add(&self, port: &PublishedPort, address: &str, number: u16, to: Ipv4Addr) -> io::Result<Forward> {
+        self.ask(&json!({"execute": "add_hostfwd", "arguments": {
+            "proto": port.protocol.name(),
+            "host_addr": address,
+            "host_port": number,
+            "guest_addr": to,
+            "guest_port": port.container,
+        }}))
+    }
+
+    /// Asks for one thing; it takes one request from each connection.
+    fn ask<T: for<'de> Deserialize<'de>>(&self, request: &serde_json::Value) -> io::Result<T> {
+        let mut stream = UnixStream::connect(&self.api)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.to_string().as_bytes())?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        match serde_json::from_slice(&answer)? {
+            Answer::Return(it) => Ok(it),
+            Answer::Error { desc } => Err(io::Error::other(desc)),
+        }
     }
 }
 
@@ -138,29 +169,6 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-fn publish(port: &PublishedPort, address: &str, number: u16, to: Ipv4Addr) -> io::Result<Forward> {
-    ask(&json!({"execute": "add_hostfwd", "arguments": {
-        "proto": port.protocol.name(),
-        "host_addr": address,
-        "host_port": number,
-        "guest_addr": to,
-        "guest_port": port.container,
-    }}))
-}
-
-/// Asks for one thing; it takes one request from each connection.
-fn ask<T: for<'de> Deserialize<'de>>(request: &serde_json::Value) -> io::Result<T> {
-    let mut stream = UnixStream::connect(API)?;
-    stream.write_all(request.to_string().as_bytes())?;
-    stream.shutdown(Shutdown::Write)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    match serde_json::from_slice(&answer)? {
-        Answer::Return(it) => Ok(it),
-        Answer::Error { desc } => Err(io::Error::other(desc)),
     }
 }
 

@@ -53,11 +53,11 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn own_lines_stay_and_others_are_replaced(own in proptest::collection::vec("[a-z0-9 .\t]{0,20}", 0..6)) {
-            let own: String = own.iter().map(|line| format!("{line}\n")).collect();
+            let own: String = own.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
             let one = line(Ipv4Addr::new(10, 94, 0, 10), &["web".to_owned()]);
             let two = line(Ipv4Addr::new(10, 94, 0, 11), &["db".to_owned(), "database".to_owned()]);
             let both = replaced(&own, &format!("{one}{two}"));
-            proptest::prop_assert_eq!(&both, &format!("{}{}{}", own, one, two));
+            proptest::prop_assert_eq!(&both, &format!("{own}{one}{two}"));
             proptest::prop_assert_eq!(replaced(&both, &two), format!("{own}{two}"));
             proptest::prop_assert_eq!(replaced(&both, ""), own);
         }

@@ -164,11 +164,14 @@ fn set_up(addresses: &Addresses) -> io::Result<()> {
 
 /// Puts the network's name server into the place of the host's.
 fn resolver(host: &str, address: Ipv4Addr) -> String {
-    let stay = ["search", "domain", "options"];
-    let lines =
-        host.lines().filter(|line| line.split_whitespace().next().is_some_and(|word| stay.contains(&word)));
-    let rest: String = lines.map(|line| format!("{line}\n")).collect();
-    format!("nameserver {address}\n{rest}")
+    let stays = |line: &&str| {
+        line.split_whitespace().next().is_some_and(|word| ["search", "domain", "options"].contains(&word))
+    };
+    let nameserver = format!("nameserver {address}");
+    let mut lines: Vec<&str> =
+        std::iter::once(nameserver.as_str()).chain(host.lines().filter(stays)).collect();
+    lines.push("");
+    lines.join("\n")
 }
 
 /// Whether a network may have this name: what Docker lets a network be called.

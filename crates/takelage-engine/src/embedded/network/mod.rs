@@ -44,6 +44,8 @@ use super::{engine::Shared, helper::Task, record};
 const SOCKET: &str = "socket";
 /// Held by the switch, in the network's directory.
 const LOCK: &str = "lock";
+/// How the names of directories begin that are on their way out. No network is called so.
+const GONE: &str = "gone-";
 /// The longest line that is a message, in bytes.
 const MESSAGE: u64 = 1 << 20;
 /// How long a network may take to come up.
@@ -159,6 +161,11 @@ impl Shared {
     /// Removes what switches that were killed have left: nothing but files.
     pub(super) fn sweep_networks(&self) -> io::Result<()> {
         for network in record::all(&self.networks)? {
+            if network.0.file_name().is_some_and(|name| name.to_string_lossy().starts_with(GONE)) {
+                // Somebody else may be removing it as well.
+                let _ = fs::remove_dir_all(&network.0);
+                continue;
+            }
             match fs::OpenOptions::new().append(true).open(network.0.join(LOCK)) {
                 Ok(lock) => {
                     let lock = lock.into_file();
@@ -188,7 +195,7 @@ fn is_at(file: &std::fs::File, path: &Path) -> bool {
 /// Removes the directory of a network whose lock this process holds: first from sight, so that nobody's new files are
 /// removed with the old.
 fn remove(directory: &Path) {
-    let gone = directory.with_file_name(format!("gone-{}", rustix::process::getpid().as_raw_nonzero()));
+    let gone = directory.with_file_name(format!("{GONE}{}", rustix::process::getpid().as_raw_nonzero()));
     if fs::rename(directory, &gone).is_ok() {
         // What cannot be removed is found by the next sweep.
         let _ = fs::remove_dir_all(&gone);

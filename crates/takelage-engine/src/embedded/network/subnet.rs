@@ -67,15 +67,15 @@ fn route(line: &str) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    const HEAD: &str =
-        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+    const HEAD: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
 
     fn table(routes: &[(Ipv4Addr, Ipv4Addr)]) -> String {
         let word = |address: Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
         let line = |(to, mask): &(Ipv4Addr, Ipv4Addr)| {
-            format!("eth0\t{}\t00000000\t0003\t0\t0\t0\t{}\t0\t0\t0\n", word(*to), word(*mask))
+            format!("eth0\t{}\t00000000\t0003\t0\t0\t0\t{}\t0\t0\t0", word(*to), word(*mask))
         };
-        HEAD.to_owned() + &routes.iter().map(line).collect::<String>()
+        let lines: Vec<String> = std::iter::once(HEAD.to_owned()).chain(routes.iter().map(line)).collect();
+        lines.join("\n")
     }
 
     #[test]

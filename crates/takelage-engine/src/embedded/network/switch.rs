@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Addresses, Join, LOCK, Reply, Request, SOCKET,
-    gateway::{DEVICE, Forward, Gateway},
+    gateway::{API, DEVICE, Forward, Gateway},
     hosts, is_at,
     link::{LOOPBACK, Netlink},
     receive, remove, send,
@@ -65,7 +65,7 @@ impl Switch {
         let ended = Running::start(&self.directory).map(|network| {
             tell(&Outcome::Done(Answer::default()));
             quieten();
-            network.serve()
+            network.serve();
         });
         remove(&self.directory);
         drop(lock);
@@ -139,6 +139,9 @@ struct Member {
 impl Running {
     fn start(directory: &Path) -> io::Result<Self> {
         std::env::set_current_dir(directory)?;
+        for stale in [SOCKET, API] {
+            let _ = fs::remove_file(stale);
+        }
         // The gateway moves into a place of its own, which must not reach the host's mounts.
         namespaces::unshare_mounts()?;
         let routes = fs::read_to_string("/proc/self/net/route")?;
