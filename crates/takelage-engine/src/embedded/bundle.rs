@@ -76,8 +76,7 @@ pub(super) fn bundle(spec: &ContainerSpec, place: &Place<'_>) -> Result<Bundle, 
         namespaces.push(new("cgroup"));
     }
     if place.own_network {
-        // The monitor's: it is set up before there is a container.
-        namespaces.push(json!({"type": "network", "path": "/proc/self/ns/net"}));
+        namespaces.push(new("network"));
     }
     let mut config = json!({
         "ociVersion": "1.0.2",

@@ -120,7 +120,6 @@ impl Monitor {
         }
         let _ = fs::remove_dir_all("state");
         fs::create_dir("state")?;
-        let network = self.network.enter()?;
         self.mount()?;
         let listener = UnixListener::bind("agent.sock")?;
         let log: OwnedFd = fs::OpenOptions::new().create(true).append(true).open("log")?.into_file().into();
@@ -139,6 +138,8 @@ impl Monitor {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
         let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
         let pid = pid.ok_or_else(|| io::Error::other("the container has no process"))?;
+        // Its network is there when the first program of it begins.
+        let network = self.network.set_up(pid)?;
         container.start().map_err(io::Error::other)?;
         let running = Running::of(pid)?;
         write_whole(Path::new("running.json"), &serde_json::to_vec(&running)?)?;

@@ -3,22 +3,24 @@
 use std::{
     io,
     net::Ipv4Addr,
-    os::unix::net::UnixStream,
+    os::{fd::AsFd as _, unix::net::UnixStream},
     path::{Path, PathBuf},
 };
 
 use fs_err as fs;
-use rustix::thread::UnshareFlags;
+use rustix::{
+    process::Pid,
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Addresses, Join, Reply, Request, connect,
+    Join, Reply, Request, connect,
     link::{ETHERNET, LOOPBACK, Netlink},
     receive, send,
 };
 use crate::{
     ContainerSpec, Network,
-    embedded::namespaces,
     ports::{self, Protocol, PublishedPort},
 };
 
@@ -120,26 +122,28 @@ impl Attachment {
         }
     }
 
-    /// Moves this process, whose current directory is the container's, to where the container's processes are to be.
-    /// Its network of containers must be there, and holds until the returned value is dropped.
-    pub(in super::super) fn enter(&self) -> io::Result<Option<UnixStream>> {
+    /// Moves this process, whose current directory is the container's, into the network namespace of the container's
+    /// first process, if that is another one, and sets it up. The network of containers that it is in must be there, and
+    /// holds until the returned value is dropped.
+    pub(in super::super) fn set_up(&self, first: Pid) -> io::Result<Option<UnixStream>> {
+        if !self.is_own() {
+            return Ok(None);
+        }
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", first.as_raw_nonzero()))?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        let netlink = Netlink::open()?;
+        netlink.up(LOOPBACK)?;
         match self {
-            Self::Host => Ok(None),
-            Self::Alone => {
-                namespaces::unshare(UnshareFlags::NEWNET)?;
-                Netlink::open()?.up(LOOPBACK)?;
-                Ok(None)
-            }
-            Self::Member(membership) => membership.join().map(Some),
+            Self::Host | Self::Alone => Ok(None),
+            Self::Member(membership) => membership.join(&netlink).map(Some),
         }
     }
 }
 
 impl Membership {
-    /// Moves this process into a network namespace of its own and has it connected.
-    fn join(&self) -> io::Result<UnixStream> {
+    /// Has the network namespace of this process connected.
+    fn join(&self, netlink: &Netlink) -> io::Result<UnixStream> {
         let stream = connect(&self.directory)?;
-        namespaces::unshare(UnshareFlags::NEWNET)?;
         let hosts = std::env::current_dir()?.join("hosts");
         send(&stream, &Request::Join(Join { names: self.names.clone(), hosts, ports: self.ports.clone() }))?;
         let addresses = match receive(&stream)? {
@@ -147,19 +151,13 @@ impl Membership {
             Reply::Refused(why) => return Err(io::Error::other(why)),
             Reply::Held => return Err(io::Error::other("the switch of a network answers something else")),
         };
-        set_up(&addresses)?;
+        netlink.address(ETHERNET, addresses.own, addresses.prefix)?;
+        netlink.up(ETHERNET)?;
+        netlink.default_route(ETHERNET, addresses.gateway)?;
         let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         fs::write("resolv.conf", resolver(&resolv, addresses.resolver))?;
         Ok(stream)
     }
-}
-
-fn set_up(addresses: &Addresses) -> io::Result<()> {
-    let netlink = Netlink::open()?;
-    netlink.up(LOOPBACK)?;
-    netlink.address(ETHERNET, addresses.own, addresses.prefix)?;
-    netlink.up(ETHERNET)?;
-    netlink.default_route(ETHERNET, addresses.gateway)
 }
 
 /// Puts the network's name server into the place of the host's.

@@ -4,7 +4,7 @@ use std::{
     fs::{File, TryLockError},
     io,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd as _, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
@@ -157,9 +157,9 @@ impl Running {
         let netlink = Netlink::open()?;
         netlink.up(LOOPBACK)?;
         netlink.bridge("bridge", BRIDGE)?;
-        move_into_link_name_space(std::os::fd::AsFd::as_fd(&host), Some(LinkNameSpaceType::Network))?;
+        move_into_link_name_space(host.as_fd(), Some(LinkNameSpaceType::Network))?;
         let gateway = Gateway::start(&own, subnet)?;
-        move_into_link_name_space(std::os::fd::AsFd::as_fd(&own), Some(LinkNameSpaceType::Network))?;
+        move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?;
         netlink.plug(DEVICE, BRIDGE)?;
         let listener = UnixListener::bind(SOCKET)?;
         Ok(Self { listener, netlink, subnet, gateway, guests: Vec::new(), last: None })
