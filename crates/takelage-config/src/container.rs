@@ -19,7 +19,7 @@ pub struct Container {
     pub volumes: Vec<Volume>,
     /// Environment in addition to the image's.
     pub env: IndexMap<String, String>,
-    /// `host`, `none`, or the name of a network that exists.
+    /// `host`, `none`, `private` for one of the run's own, or the name of a network that exists.
     pub network: Option<String>,
     /// Every right that the engine can give.
     pub privileged: bool,

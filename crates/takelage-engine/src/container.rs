@@ -136,7 +136,10 @@ pub enum Network {
     Host,
     /// Nowhere.
     None,
-    /// A network the user has created.
+    /// A network of its own for all containers that name it: they reach the outside and each other, these also by
+    /// their host names and their own. It comes with the first of them and goes with the last.
+    Private(String),
+    /// A network that the user has created, or that needs no creating.
     Named(String),
 }
 

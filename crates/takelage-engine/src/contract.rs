@@ -16,8 +16,8 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 /// What an engine can do beyond what all can. What it cannot, it refuses with a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Containers have addresses of their own, so their ports can be published on the host.
-    pub published_ports: bool,
+    /// Containers can have addresses of their own: private and named networks, and published ports.
+    pub private_networks: bool,
 }
 
 /// Images and containers. Cheap to clone; clones share one connection pool.

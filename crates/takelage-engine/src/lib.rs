@@ -21,6 +21,7 @@ pub mod fuzzing;
 mod image;
 mod layer;
 mod manifest;
+mod ports;
 mod progress;
 mod registry;
 mod systemd;

@@ -2,7 +2,7 @@
 
 /// Whether a label is one of takelage's own.
 pub fn is_own(key: &str) -> bool {
-    [PROJECT, IMAGE, RUN, BASE, SETTINGS, PURPOSE].contains(&key)
+    [PROJECT, IMAGE, RUN, BASE, SETTINGS, PURPOSE, NETWORK].contains(&key)
 }
 
 /// The checkout that an object belongs to: project name and a digest of its place, see `takelage-run`.
@@ -17,6 +17,9 @@ pub const BASE: &str = "takelage.base";
 pub const SETTINGS: &str = "takelage.settings";
 /// Why a container exists: one of [`purpose`]'s words.
 pub const PURPOSE: &str = "takelage.purpose";
+
+/// The private network that a container is in, and the network itself.
+pub const NETWORK: &str = "takelage.network";
 
 /// The values of [`PURPOSE`].
 pub mod purpose {

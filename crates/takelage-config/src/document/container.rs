@@ -26,7 +26,7 @@ pub(crate) struct Container {
     /// Environment in addition to the image's.
     #[serde(default)]
     pub(crate) env: IndexMap<String, Text>,
-    /// `host`, `none`, or the name of a network that exists.
+    /// `host`, `none`, `private` for one of the run's own, or the name of a network that exists.
     pub(crate) network: Option<String>,
     /// Give it every right that the engine can give. Default: `false`.
     #[serde(default)]

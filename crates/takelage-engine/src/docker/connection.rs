@@ -54,6 +54,8 @@ pub(super) struct Daemon {
     pub(super) architecture: tokio::sync::OnceCell<String>,
     pub(super) plain: bool,
     pub(super) streams: Streams,
+    /// Held while a private network is made and joined, or found empty and removed.
+    pub(super) networks: tokio::sync::Mutex<()>,
 }
 
 /// Why no daemon could be reached.
@@ -132,6 +134,7 @@ impl Docker {
                 architecture: tokio::sync::OnceCell::new(),
                 plain: settings.plain,
                 streams: Streams::default(),
+                networks: tokio::sync::Mutex::default(),
             }),
         })
     }

@@ -23,11 +23,13 @@ pub struct DockerContainer {
     pub(super) daemon: Arc<Daemon>,
     pub(super) id: ContainerId,
     pub(super) name: String,
+    /// The private network that it is in.
+    network: Option<String>,
 }
 
 impl DockerContainer {
-    pub(super) fn new(daemon: Arc<Daemon>, id: ContainerId, name: String) -> Self {
-        Self { daemon, id, name }
+    pub(super) fn new(daemon: Arc<Daemon>, id: ContainerId, name: String, network: Option<String>) -> Self {
+        Self { daemon, id, name, network }
     }
 
     /// Says what a failed request about this container means.
@@ -135,7 +137,11 @@ impl Container for DockerContainer {
     }
 
     async fn remove(self) -> Result<(), EngineError> {
-        self.daemon.remove_container(&self.id.0, &self.name).await
+        self.daemon.remove_container(&self.id.0, &self.name).await?;
+        match &self.network {
+            Some(network) => self.daemon.leave_network(network).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -35,24 +35,30 @@ impl Daemon {
         self: &Arc<Self>,
         spec: &ContainerSpec,
     ) -> Result<DockerContainer, EngineError> {
-        let body = self.body(spec).await?;
-        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
-        let created = match self.api.create_container(Some(options), body).await {
-            Ok(created) => created,
-            Err(error) => {
-                return Err(match status(&error) {
-                    // 409 by Docker, 500 by Podman.
-                    Some(409 | 500) if text(&error).contains("already in use") => {
-                        EngineError::NameTaken { name: spec.name.clone() }
-                    }
-                    Some(404) if text(&error).to_lowercase().contains("no such image") => {
-                        EngineError::NoSuchImage { name: spec.image.to_string(), message: text(&error) }
-                    }
-                    _ => self.failure(Operation::Create, &spec.name, error),
-                });
+        let mut body = self.body(spec).await?;
+        let network = match &spec.network {
+            Network::Private(name) => Some(name.as_str()),
+            _ => None,
+        };
+        let created = match network {
+            Some(name) => {
+                let _alone = self.networks.lock().await;
+                self.private_network(name, spec, &mut body).await?;
+                self.create_from(spec, body).await
+            }
+            None => self.create_from(spec, body).await,
+        };
+        let id = match (created, network) {
+            (Ok(id), _) => id,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(name)) => {
+                // The first error is the one to tell.
+                let _ = self.leave_network(name).await;
+                return Err(error);
             }
         };
-        let container = DockerContainer::new(self.clone(), ContainerId(created.id), spec.name.clone());
+        let network = network.map(str::to_owned);
+        let container = DockerContainer::new(self.clone(), id, spec.name.clone(), network);
         match container.bring_up(spec).await {
             Ok(()) => Ok(container),
             Err(error) => {
@@ -60,6 +66,28 @@ impl Daemon {
                 let _ = container.remove().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Creates a container, without starting it.
+    async fn create_from(
+        &self,
+        spec: &ContainerSpec,
+        body: ContainerCreateBody,
+    ) -> Result<ContainerId, EngineError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        match self.api.create_container(Some(options), body).await {
+            Ok(created) => Ok(ContainerId(created.id)),
+            Err(error) => Err(match status(&error) {
+                // 409 by Docker, 500 by Podman.
+                Some(409 | 500) if text(&error).contains("already in use") => {
+                    EngineError::NameTaken { name: spec.name.clone() }
+                }
+                Some(404) if text(&error).to_lowercase().contains("no such image") => {
+                    EngineError::NoSuchImage { name: spec.image.to_string(), message: text(&error) }
+                }
+                _ => self.failure(Operation::Create, &spec.name, error),
+            }),
         }
     }
 
@@ -71,7 +99,7 @@ impl Daemon {
                 Network::Default => None,
                 Network::Host => Some("host".to_owned()),
                 Network::None => Some("none".to_owned()),
-                Network::Named(name) => Some(name.clone()),
+                Network::Private(name) | Network::Named(name) => Some(name.clone()),
             },
             privileged: Some(spec.privileged),
             memory: spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
@@ -214,78 +242,36 @@ async fn security(options: &[String]) -> Result<Vec<String>, String> {
     Ok(said)
 }
 
-/// Reads published ports, `[[ADDRESS:][HOST]:]CONTAINER[/PROTOCOL]`, ranges `FIRST-LAST` included.
+/// Says in the API's words which ports are exposed, and where they are published.
 fn ports(ports: &[String]) -> Result<(Vec<String>, PortMap), String> {
     let mut bound: PortMap = HashMap::new();
     let mut exposed = Vec::new();
-    for port in ports {
-        let wrong = || format!("`{port}` is no published port; write `[ADDRESS:]HOST:CONTAINER[/udp]`");
-        let (rest, protocol) = port.rsplit_once('/').unwrap_or((port, "tcp"));
-        if !matches!(protocol, "tcp" | "udp" | "sctp") {
-            return Err(wrong());
-        }
-        let (rest, container) =
-            rest.rsplit_once(':').map_or(("", rest), |(rest, container)| (rest, container));
-        let (address, host) = rest.rsplit_once(':').unwrap_or(("", rest));
-        let address = address.trim_start_matches('[').trim_end_matches(']');
-        let container = range(container).ok_or_else(wrong)?;
-        let host = if host.is_empty() { None } else { Some(range(host).ok_or_else(wrong)?) };
-        if host.as_ref().is_some_and(|host| host.len() != container.len()) {
-            return Err(wrong());
-        }
-        for (offset, inside) in container.enumerate() {
-            let outside = host.clone().and_then(|mut host| host.nth(offset));
-            let key = format!("{inside}/{protocol}");
-            exposed.push(key.clone());
-            bound.entry(key).or_default().get_or_insert_default().push(PortBinding {
-                host_ip: (!address.is_empty()).then(|| address.to_owned()),
-                host_port: outside.map(|port| port.to_string()),
-            });
-        }
+    for port in crate::ports::read(ports)? {
+        let key = format!("{}/{}", port.container, port.protocol.name());
+        exposed.push(key.clone());
+        bound
+            .entry(key)
+            .or_default()
+            .get_or_insert_default()
+            .push(PortBinding { host_ip: port.address, host_port: port.host.map(|port| port.to_string()) });
     }
     Ok((exposed, bound))
-}
-
-/// Reads a port or a range of ports.
-fn range(text: &str) -> Option<std::ops::RangeInclusive<u16>> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
-    (0 < first && first <= last).then_some(first..=last)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn published(port: &str) -> Option<Vec<(String, String, String)>> {
-        let (_, bound) = ports(&[port.to_owned()]).ok()?;
-        let mut flat: Vec<_> = bound
-            .into_iter()
-            .flat_map(|(key, bindings)| {
-                bindings.into_iter().flatten().map(move |binding| (key.clone(), binding))
-            })
-            .map(|(key, it)| (key, it.host_ip.unwrap_or_default(), it.host_port.unwrap_or_default()))
-            .collect();
-        flat.sort();
-        Some(flat)
-    }
-
     #[test]
-    fn ports_are_read_as_docker_run_reads_them() {
-        let one =
-            |key: &str, address: &str, host: &str| Some(vec![(key.into(), address.into(), host.into())]);
-        assert_eq!(published("80"), one("80/tcp", "", ""));
-        assert_eq!(published("8080:80"), one("80/tcp", "", "8080"));
-        assert_eq!(published("127.0.0.1:8080:80/udp"), one("80/udp", "127.0.0.1", "8080"));
-        assert_eq!(published("127.0.0.1::80"), one("80/tcp", "127.0.0.1", ""));
-        assert_eq!(published("[::1]:8080:80"), one("80/tcp", "::1", "8080"));
+    fn ports_are_said_in_the_words_of_the_api() {
+        let (exposed, bound) = ports(&["127.0.0.1:8080:80".to_owned(), "81/udp".to_owned()]).unwrap();
+        assert_eq!(exposed, ["80/tcp", "81/udp"]);
+        let one = |key: &str| bound[key].as_ref().unwrap()[0].clone();
         assert_eq!(
-            published("8000-8002:9000-9002").unwrap()[2],
-            ("9002/tcp".into(), String::new(), "8002".into())
+            one("80/tcp"),
+            PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some("8080".to_owned()) }
         );
-        for wrong in ["", "x", "80:", "0", "70000", "1-2:3", "5-2", "80/icmp", "a:80"] {
-            assert_eq!(published(wrong), None, "{wrong}");
-        }
+        assert_eq!(one("81/udp"), PortBinding { host_ip: None, host_port: None });
     }
 
     #[test]

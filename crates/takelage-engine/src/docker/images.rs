@@ -14,6 +14,7 @@ use bollard::{
     },
 };
 use futures_util::{StreamExt, TryStreamExt};
+use takelage_model::label;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
@@ -33,7 +34,7 @@ impl Engine for Docker {
     type Container = DockerContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { published_ports: true }
+        Capabilities { private_networks: true }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {
@@ -107,7 +108,8 @@ impl Engine for Docker {
     }
 
     fn container(&self, record: &ContainerRecord) -> DockerContainer {
-        DockerContainer::new(self.daemon.clone(), record.id.clone(), record.name.clone())
+        let network = record.labels.get(label::NETWORK).cloned();
+        DockerContainer::new(self.daemon.clone(), record.id.clone(), record.name.clone(), network)
     }
 }
 

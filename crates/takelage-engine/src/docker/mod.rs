@@ -14,6 +14,7 @@ mod exec;
 mod files;
 mod images;
 mod interact;
+mod network;
 mod record;
 mod save;
 mod stream;

@@ -15,7 +15,7 @@ pub(super) use capabilities::{children, first_process};
 pub(super) use mounts::{MountPoint, OWN_FILES};
 
 use super::cgroup::Host;
-use crate::{ContainerSpec, Network, Startup, Ulimit};
+use crate::{ContainerSpec, Startup, Ulimit};
 
 /// What of `/proc` and `/sys` nobody in a container sees.
 const MASKED: [&str; 11] = [
@@ -56,6 +56,8 @@ pub(super) struct Place<'a> {
     pub(super) cgroups: Host,
     /// Whether it is a container of an ordinary user.
     pub(super) rootless: bool,
+    /// Whether its network is another one than the host's.
+    pub(super) own_network: bool,
 }
 
 /// Says everything of `spec` in the words of the runtime specification, or why it cannot be said.
@@ -68,12 +70,13 @@ pub(super) fn bundle(spec: &ContainerSpec, place: &Place<'_>) -> Result<Bundle, 
     // The root user of a privileged container, and systemd, set parameters of their own namespaces.
     let read_only: &[&str] = if spec.privileged || systemd { &[] } else { &READ_ONLY };
     let masked: &[&str] = if spec.privileged { &[] } else { &MASKED };
-    let mut namespaces = vec!["pid", "ipc", "uts", "mount"];
+    let new = |kind: &str| json!({"type": kind});
+    let mut namespaces: Vec<Value> = ["pid", "ipc", "uts", "mount"].map(new).into();
     if place.cgroups != Host::None {
-        namespaces.push("cgroup");
+        namespaces.push(new("cgroup"));
     }
-    if spec.network == Network::None {
-        namespaces.push("network");
+    if place.own_network {
+        namespaces.push(new("network"));
     }
     let mut config = json!({
         "ociVersion": "1.0.2",
@@ -94,7 +97,7 @@ pub(super) fn bundle(spec: &ContainerSpec, place: &Place<'_>) -> Result<Bundle, 
         },
         "mounts": mounts.specification,
         "linux": {
-            "namespaces": namespaces.iter().map(|kind| json!({"type": kind})).collect::<Vec<_>>(),
+            "namespaces": namespaces,
             "cgroupsPath": super::cgroup::path(place.id),
             "devices": devices.nodes,
             "sysctl": spec.sysctls,
@@ -122,9 +125,6 @@ fn rlimit(limit: &Ulimit) -> Value {
 
 /// Refuses what this engine does not do, rather than doing something else.
 fn refuse(spec: &ContainerSpec, place: &Place<'_>) -> Result<(), String> {
-    if let Network::Named(name) = &spec.network {
-        return Err(format!("the embedded engine has no network `{name}`; write `host` or `none`"));
-    }
     if place.cgroups == Host::None {
         let wants = [
             (matches!(spec.startup, Startup::Systemd(_)), "systemd"),
@@ -139,12 +139,6 @@ fn refuse(spec: &ContainerSpec, place: &Place<'_>) -> Result<(), String> {
     }
     if place.rootless && spec.privileged {
         return Err("`privileged` needs root".to_owned());
-    }
-    if let Some(port) = spec.ports.first() {
-        return Err(format!(
-            "the embedded engine publishes no ports (`{port}`): its containers use the host's network, \
-             so a service answers there on its own port"
-        ));
     }
     if let Some(option) = spec.security.iter().find(|option| !is_known(option)) {
         return Err(format!("the embedded engine does not know the security option `{option}`"));

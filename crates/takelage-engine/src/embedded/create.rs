@@ -14,6 +14,7 @@ use super::{
     helper::Task,
     monitor::Monitor,
     mount_points,
+    network::{self, Attachment},
     overlay::{Stack, Upper},
     record::{self, Directory, Record},
     rootless,
@@ -69,12 +70,16 @@ impl Embedded {
         let id = id().map_err(failed)?;
         let directory = self.shared.containers.join(&id);
         let hostname = spec.hostname.clone().unwrap_or_else(|| id[..SHORT].to_owned());
+        let rootless = rootless::is_needed();
+        let network = Attachment::of(spec, &id, &hostname, &self.shared.networks, rootless)
+            .map_err(|reason| EngineError::Unsupported { name: spec.name.clone(), reason })?;
         let place = Place {
             id: &id,
             directory: &directory,
             hostname: &hostname,
             cgroups: cgroup::host(),
-            rootless: rootless::is_needed(),
+            rootless,
+            own_network: network.is_own(),
         };
         let _names = self.shared.lock_names().await.map_err(failed)?;
         for other in record::all(&self.shared.containers).map_err(failed)? {
@@ -85,7 +90,7 @@ impl Embedded {
         fs::create_dir(&directory).map_err(failed)?;
         // Its record comes last, so that it is there as a whole or not at all.
         let written = match trees.pin(&directory).await {
-            Ok(()) => fill(spec, &image.config, &place, &trees),
+            Ok(()) => fill(spec, &image.config, &place, network, &trees),
             Err(error) => Err(Refusal::Store(error)),
         };
         let record = match written {
@@ -123,11 +128,12 @@ fn fill(
     spec: &ContainerSpec,
     image: &ImageConfig,
     place: &Place<'_>,
+    network: Attachment,
     trees: &Trees,
 ) -> Result<Record, Refusal> {
     let directory = place.directory;
     fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
-    own_files(spec, place)?;
+    own_files(spec, place, &network)?;
     let bundle = bundle::bundle(spec, place).map_err(Refusal::Unsupported)?;
     let env = environment(spec, image, place.hostname);
     let user = spec.user.clone().or_else(|| Some(image.user.clone()).filter(|user| !user.is_empty()));
@@ -174,6 +180,7 @@ fn fill(
             stdin: spec.startup == Startup::Own,
             systemd,
             cgroups: place.cgroups,
+            network,
         },
     };
     fs::write(directory.join("config.json"), bundle.config.to_string())?;
@@ -195,25 +202,35 @@ fn lowers(trees: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Writes the files of `/etc` that belong to the container and not to its image.
-fn own_files(spec: &ContainerSpec, place: &Place<'_>) -> io::Result<()> {
+fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> io::Result<()> {
     let write = |name: &str, text: String| {
         let path = place.directory.join(name);
         fs::write(&path, text)?;
         fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644))
     };
     write("hostname", format!("{}\n", place.hostname))?;
-    // The network is the host's, so its names are too.
-    let mut hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".to_owned());
-    if !hosts.ends_with('\n') {
-        hosts.push('\n');
-    }
-    hosts = format!("{hosts}127.0.1.1 {}\n", place.hostname);
+    let own = format!("127.0.1.1 {}\n", place.hostname);
+    let mut hosts = match network {
+        Attachment::Host => host_names() + &own,
+        Attachment::Alone => network::LOCAL.to_owned() + &own,
+        // Its own line is written with its address.
+        Attachment::Member(_) => network::LOCAL.to_owned(),
+    };
     for pair in &spec.hosts {
         let (name, address) = pair.split_once(':').unwrap_or((pair, ""));
         hosts = format!("{hosts}{address} {name}\n");
     }
     write("hosts", hosts)?;
     write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+}
+
+/// Returns what the host calls others.
+fn host_names() -> String {
+    let mut hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".to_owned());
+    if !hosts.ends_with('\n') {
+        hosts.push('\n');
+    }
+    hosts
 }
 
 /// Returns what every process of the container has in its environment.
@@ -333,8 +350,14 @@ impl Shared {
     pub(super) async fn run(&self, record: &Record) -> Result<(), EngineError> {
         // From here on it may change again.
         let _ = fs::remove_file(record.monitor.directory.join(super::commit::NOTE));
+        let failed = |trouble| failure(Operation::Start, &record.name, trouble);
+        // Until the container is in it, nothing else keeps its network.
+        let _network = match record.monitor.network.directory() {
+            Some(network) => Some(self.hold_network(network).await.map_err(|error| failed(error.into()))?),
+            None => None,
+        };
         let task = Task::Monitor(Box::new(record.monitor.clone()));
-        self.launcher.monitor(&task).await.map_err(|trouble| failure(Operation::Start, &record.name, trouble))
+        self.launcher.resident(&task).await.map_err(failed)
     }
 
     /// Takes the lock under which names of containers are given.

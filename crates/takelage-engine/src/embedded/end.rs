@@ -111,9 +111,10 @@ impl Shared {
         self.launcher.remove(directory).await.map_err(io::Error::from)
     }
 
-    /// Removes what processes that were killed have left: containers that were never written down as a whole, and
-    /// directories on their way out.
+    /// Removes what processes that were killed have left: containers that were never written down as a whole,
+    /// directories of networks and those on their way out.
     pub(super) async fn sweep(&self) -> io::Result<()> {
+        self.sweep_networks()?;
         for directory in record::all(&self.trash)? {
             // Somebody else may be removing it as well.
             let _ = self.remove(&directory.0).await;

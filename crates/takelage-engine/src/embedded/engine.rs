@@ -10,6 +10,7 @@ use super::{
     container::EmbeddedContainer,
     launch::Launcher,
     record::{self, Directory},
+    rootless,
     store::{Freed, Store, Usage},
 };
 use crate::{
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub(super) launcher: Launcher,
     /// Where the containers are.
     pub(super) containers: PathBuf,
+    /// Where the networks are.
+    pub(super) networks: PathBuf,
     /// Where directories wait to be removed.
     pub(super) trash: PathBuf,
     pub(super) docker: Option<docker::Settings>,
@@ -73,6 +76,7 @@ impl Embedded {
             }),
             launcher,
             containers,
+            networks: settings.root.join("networks"),
             trash: settings.root.join("trash"),
             docker: settings.docker.clone(),
         };
@@ -103,7 +107,7 @@ impl Engine for Embedded {
     type Container = EmbeddedContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { published_ports: false }
+        Capabilities { private_networks: !rootless::is_needed() }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {

@@ -11,7 +11,7 @@
 //! stderr  = what the runtime says; the last line is JSON: how it went
 //! ```
 //!
-//! A task that runs a container goes on after its line until the container has ended.
+//! A task that runs a container or a network goes on after its line until that has ended.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -21,7 +21,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{jobs::Job, monitor::Monitor, rootless::Mapping};
+use super::{jobs::Job, monitor::Monitor, network::Switch, rootless::Mapping};
 
 /// The first argument of the re-executed program. Nobody types it.
 pub(super) const WORD: &str = "--takelage-embedded-engine";
@@ -35,6 +35,8 @@ const TASK_LIMIT: u64 = 8 << 20;
 pub(super) enum Task {
     /// Run a container until it ends.
     Monitor(Box<Monitor>),
+    /// Run a network of containers until the last of them is gone.
+    Switch(Switch),
     /// Do something with the files of an image or a container.
     Job(Job),
     /// Tell the kernel which ids a user namespace has.
@@ -123,6 +125,7 @@ pub fn helper(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode>
     let read = std::io::stdin().lock().take(TASK_LIMIT).read_line(&mut line);
     let outcome = match (read, serde_json::from_str(&line)) {
         (Ok(_), Ok(Task::Monitor(monitor))) => return Some(monitor.run()),
+        (Ok(_), Ok(Task::Switch(switch))) => return Some(switch.run()),
         (Ok(_), Ok(Task::Job(job))) => job.run().into(),
         (Ok(_), Ok(Task::Map(mapping))) => mapping.run().map_err(Trouble::from).into(),
         (Ok(_), Err(error)) => Outcome::Failed(Trouble {
@@ -140,6 +143,15 @@ pub(super) fn tell(outcome: &Outcome) {
     let mut line = serde_json::to_vec(outcome).unwrap_or_default();
     line.push(b'\n');
     let _ = std::io::stderr().write_all(&line);
+}
+
+/// Lets go of the standard streams of whoever started this process, which goes on.
+pub(super) fn quieten() {
+    let Ok(null) = fs_err::OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
+    let null = null.into_file();
+    let _ = rustix::stdio::dup2_stdin(&null);
+    let _ = rustix::stdio::dup2_stdout(&null);
+    let _ = rustix::stdio::dup2_stderr(&null);
 }
 
 /// Has the runtime's own words about an error in front of the last line.

@@ -54,8 +54,8 @@ impl Launcher {
         Ok(answer)
     }
 
-    /// Starts a monitor; returns when its container runs. The monitor stays.
-    pub(super) async fn monitor(&self, task: &Task) -> Result<(), Trouble> {
+    /// Starts a monitor or a switch; returns when its container or network runs. The process stays.
+    pub(super) async fn resident(&self, task: &Task) -> Result<(), Trouble> {
         let mut child = self.spawn()?;
         drop(child.stdout.take());
         let stdin = child.stdin.take();

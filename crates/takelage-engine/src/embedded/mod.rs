@@ -5,10 +5,12 @@
 //!     │
 //!     ├────── one container each ──► monitor: mounts, creates, waits         (`monitor`)
 //!     │                                 └─► first process: the agent         (crate `takelage-agent`)
-//!     └────── unix socket ─────────────────────┘
+//!     ├────── unix socket ─────────────────────┘
+//!     │
+//!     └────── one network each, where it is not the host's ──► switch            (`network`)
 //! ```
 //!
-//! Helpers and monitors are this same program, started once more with one thread. What a container is stands in its
+//! Helpers, monitors and switches are this same program, started once more with one thread. What a container is stands in its
 //! directory, whether it runs is told by a lock that its monitor holds, so nothing has to be asked of a process that may be
 //! gone: see `record`. Images are in a store of their own, see `store`.
 
@@ -26,6 +28,7 @@ mod launch;
 mod monitor;
 mod mount_points;
 mod namespaces;
+mod network;
 mod overlay;
 mod record;
 mod rootless;

@@ -22,7 +22,10 @@ use std::{
     io,
     os::{
         fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd},
-        unix::{net::UnixListener, process::CommandExt as _},
+        unix::{
+            net::{UnixListener, UnixStream},
+            process::CommandExt as _,
+        },
     },
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -46,8 +49,10 @@ use takelage_model::agent::AgentConfig;
 use super::{
     bundle::{MountPoint, OWN_FILES},
     cgroup,
-    helper::{Answer, Outcome, Trouble, tell},
-    mount_points, namespaces, overlay,
+    helper::{Answer, Outcome, Trouble, quieten, tell},
+    mount_points, namespaces,
+    network::Attachment,
+    overlay,
     record::Running,
     rootless,
 };
@@ -76,6 +81,9 @@ pub(super) struct Monitor {
     pub(super) systemd: bool,
     /// How the host arranges its control groups.
     pub(super) cgroups: cgroup::Host,
+    /// How it is connected.
+    #[serde(default)]
+    pub(super) network: Attachment,
 }
 
 impl Monitor {
@@ -83,7 +91,7 @@ impl Monitor {
     pub(super) fn run(self) -> ExitCode {
         let _ = rustix::process::setsid();
         let started = self.start();
-        let (mut container, pid, _lock) = match started {
+        let (mut container, pid, _held) = match started {
             Ok(started) => started,
             Err(error) => {
                 // Only a group that has nobody in it any more can be removed; what is left goes with the container.
@@ -101,7 +109,8 @@ impl Monitor {
         ExitCode::SUCCESS
     }
 
-    fn start(&self) -> io::Result<(Container, Pid, File)> {
+    /// Starts the container; returns what it needs held open for as long as it runs.
+    fn start(&self) -> io::Result<(Container, Pid, (File, Option<UnixStream>))> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         std::env::set_current_dir(&self.directory)?;
         let lock = lock(Path::new("lock"))?;
@@ -129,10 +138,12 @@ impl Monitor {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
         let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
         let pid = pid.ok_or_else(|| io::Error::other("the container has no process"))?;
+        // Its network is there when the first program of it begins.
+        let network = self.network.set_up(pid)?;
         container.start().map_err(io::Error::other)?;
         let running = Running::of(pid)?;
         write_whole(Path::new("running.json"), &serde_json::to_vec(&running)?)?;
-        Ok((container, pid, lock))
+        Ok((container, pid, (lock, network)))
     }
 
     /// Mounts the root file system in a mount namespace of this process.
@@ -287,15 +298,6 @@ fn open_for_ever() -> io::Result<OwnedFd> {
     let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     std::mem::forget(write);
     Ok(read)
-}
-
-/// Lets go of the standard streams of whoever started this process.
-fn quieten() {
-    let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") else { return };
-    let null = null.into_file();
-    let _ = rustix::stdio::dup2_stdin(&null);
-    let _ = rustix::stdio::dup2_stdout(&null);
-    let _ = rustix::stdio::dup2_stderr(&null);
 }
 
 /// Replaces a file by one rename, so that nobody sees half of it.

@@ -28,7 +28,7 @@ fn busy<E: Engine>(bench: &Bench<E>) -> ContainerSpec {
     spec.hostname = Some("leaky".to_owned());
     spec.env.insert("LEAKY".to_owned(), "1".to_owned());
     spec.user = Some("app".to_owned());
-    if bench.engine.capabilities().published_ports {
+    if bench.engine.capabilities().private_networks {
         spec.ports.push("127.0.0.1::8080".to_owned());
     }
     spec.tmpfs.insert("/tmp".to_owned(), String::new());

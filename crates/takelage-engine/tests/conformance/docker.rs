@@ -41,8 +41,42 @@ pub(crate) fn settings(scratch: &Path) -> Settings {
     }
 }
 
+mod docker_alone {
+    //! What only this engine has to be held to.
+
+    use takelage_engine::{Container as _, Engine as _};
+    use takelage_testkit::skip;
+
+    /// Says whether the daemon has a network.
+    fn has(network: &str) -> Option<bool> {
+        let output = std::process::Command::new("docker").args(["network", "inspect", network]).output();
+        output.ok().map(|output| output.status.success())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_private_network_goes_with_the_last_container() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let network = crate::network::private(&bench);
+        if has(&network).is_none() {
+            skip!("there is no command `docker`");
+        }
+        let one = bench.engine.create(&crate::network::member(&bench, &network, "one")).await.unwrap();
+        let two = crate::network::member(&bench, &network, "two");
+        bench.engine.create(&two).await.unwrap();
+        let during = has(&network);
+        // As the next run finds it after a kill.
+        let found = bench.engine.containers(&two.labels).await.unwrap();
+        one.remove().await.unwrap();
+        let between = has(&network);
+        for record in &found {
+            bench.engine.container(record).remove().await.unwrap();
+        }
+        assert_eq!((found.len(), during, between, has(&network)), (1, Some(true), Some(true), Some(false)));
+    }
+}
+
 suite!(super::bench:
-    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_systemd);
+    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_systemd docker_network);
 
 mod plain {
     suite!(super::super::plain_bench:

@@ -33,12 +33,12 @@ fn settings() -> Settings {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd embedded_network);
 
 mod embedded_alone {
     //! What only this engine has to be held to.
 
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, path::Path};
 
     use takelage_engine::{Container as _, Engine as _};
 
@@ -81,5 +81,109 @@ mod embedded_alone {
         assert!(!mounted, "{mounts}");
         let groups = fs_err::read_dir("/sys/fs/cgroup").unwrap().map(|entry| entry.unwrap().path());
         assert_eq!(groups.filter(|path| path.join("takelage").join(&id).exists()).count(), 0);
+    }
+
+    /// A process, and when it began.
+    type Process = (u32, String);
+
+    /// Returns the state of a process, its parent, and when it began.
+    fn status(pid: u32) -> Option<(String, u32, String)> {
+        let stat = fs_err::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        Some((fields.first()?.to_string(), fields.get(1)?.parse().ok()?, fields.get(19)?.to_string()))
+    }
+
+    /// Returns the switch of a network first, then what that has started.
+    fn processes(network: &Path) -> Vec<Process> {
+        let all: Vec<u32> = fs_err::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .collect();
+        let is_in = |pid: u32| fs_err::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == network);
+        let Some(switch) = all.iter().copied().find(|pid| {
+            let path = fs_err::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            is_in(*pid) && path == Path::new(env!("CARGO_BIN_EXE_takelage-engine-helper"))
+        }) else {
+            return Vec::new();
+        };
+        let children = all.iter().copied().filter(|pid| status(*pid).is_some_and(|it| it.1 == switch));
+        std::iter::once(switch).chain(children).filter_map(|pid| Some((pid, status(pid)?.2))).collect()
+    }
+
+    /// Whether a process is gone or only waits to be asked how it ended.
+    fn is_gone((pid, began): &Process) -> bool {
+        status(*pid).is_none_or(|(state, _, since)| state == "Z" || since != *began)
+    }
+
+    async fn becomes(condition: impl Fn() -> bool) -> bool {
+        for _ in 0..1000 {
+            if condition() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        false
+    }
+
+    fn kill(pid: u32) {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_of_a_network_stays() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        for by_force in [false, true] {
+            let name = crate::network::private(&bench);
+            let network = super::settings().root.join("networks").join(format!("private-{name}"));
+            let spec = crate::network::member(&bench, &name, "web");
+            let container = bench.engine.create(&spec).await.unwrap();
+            let ran = processes(&network);
+            let devices = fs_err::read_dir("/sys/class/net").unwrap();
+            let devices: Vec<_> =
+                devices.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            if by_force {
+                let directory = super::settings().root.join("v1/containers").join(&container.id().0);
+                let running = fs_err::read_to_string(directory.join("running.json")).unwrap();
+                let running: serde_json::Value = serde_json::from_str(&running).unwrap();
+                kill(u32::try_from(running["monitor"].as_u64().unwrap()).unwrap());
+            } else {
+                container.clone().remove().await.unwrap();
+            }
+            let ended = becomes(|| ran.iter().all(is_gone)).await;
+            let swept = becomes(|| !network.exists()).await;
+            container.remove().await.unwrap();
+            for device in ["bridge", "tap0", "port10"] {
+                assert!(!devices.iter().any(|name| name == device), "{devices:?}");
+            }
+            assert!(ran.len() >= 2, "{ran:?}");
+            assert!(ended && swept, "by force: {by_force}, ended: {ended}, swept: {swept}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_killed_switch_leaves_is_removed() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let name = crate::network::private(&bench);
+        let network = super::settings().root.join("networks").join(format!("private-{name}"));
+        let container = bench.engine.create(&crate::network::member(&bench, &name, "web")).await.unwrap();
+        let ran = processes(&network);
+        kill(ran[0].0);
+        let ended = becomes(|| ran.iter().all(is_gone)).await;
+        // A container that comes later has a network again.
+        let later = bench.engine.create(&crate::network::member(&bench, &name, "later")).await;
+        let again = processes(&network);
+        if let Ok(later) = &later {
+            kill(again[0].0);
+            later.clone().remove().await.unwrap();
+        }
+        let ended_again = becomes(|| again.iter().all(is_gone)).await;
+        let left = network.exists();
+        super::Embedded::open(&super::settings()).await.unwrap();
+        let swept = !network.exists();
+        container.remove().await.unwrap();
+        later.unwrap();
+        assert!(ended && ended_again, "{ran:?} {again:?}");
+        assert!(left && swept, "{left} {swept}");
     }
 }

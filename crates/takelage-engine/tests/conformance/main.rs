@@ -16,5 +16,6 @@ mod exec;
 mod files;
 mod images;
 mod lifecycle;
+mod network;
 mod stream;
 mod systemd;

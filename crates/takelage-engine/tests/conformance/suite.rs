@@ -3,7 +3,7 @@
 /// Makes a test of each function of the suite, in modules of the given names. The function that makes a bench returns
 /// `None` where the engine is missing.
 macro_rules! suite {
-    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $systemd:ident) => {
+    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $systemd:ident $network:ident) => {
         tests! {
             $bench;
             $lifecycle = lifecycle:
@@ -55,6 +55,13 @@ macro_rules! suite {
                 the_newest_systemd_boots
                 a_failed_unit_is_named
                 a_systemd_that_dies_says_why;
+            $network = network:
+                a_private_network_reaches_the_outside
+                containers_of_a_private_network_find_each_other
+                private_networks_do_not_see_each_other
+                a_published_port_answers_until_the_end
+                without_a_network_there_is_the_loopback_device
+                what_is_no_port_is_refused;
         }
     };
 }

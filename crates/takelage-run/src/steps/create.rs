@@ -52,6 +52,14 @@ pub(crate) fn container_name<E: Engine>(session: &Session<E>, image: &ImageName,
     }
 }
 
+/// Returns the name of the private network of containers: that of the checkout for those that are kept, else the run's.
+fn network_name<E: Engine>(session: &Session<E>, purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Develop => format!("takelage-{}", session.id),
+        _ => format!("takelage-{}-{}", session.id, session.run),
+    }
+}
+
 impl<E: Engine> Session<E> {
     /// Creates a container from `from`, by the rules of `image`.
     pub(crate) async fn create(
@@ -78,6 +86,9 @@ impl<E: Engine> Session<E> {
             spec.labels = image.container.labels.clone().into_iter().collect();
             spec.labels.extend(self.labels(&image.name, purpose, from));
             spec.labels.insert(label::SETTINGS.to_owned(), settings);
+            if let Network::Private(name) = &mut spec.network {
+                *name = network_name(self, purpose);
+            }
             let container = self.interruptible(self.engine.create(&spec)).await;
             if matches!(container, Err(StepError::Interrupted)) {
                 self.remove_half_created(&spec).await?;
@@ -204,6 +215,8 @@ fn spec(image: &Image, name: String, from: &ImageRecord, startup: Startup) -> Co
             None => Network::Default,
             Some("host") => Network::Host,
             Some("none") => Network::None,
+            // Its name depends on what the container is for, which is no setting.
+            Some("private") => Network::Private(String::new()),
             Some(name) => Network::Named(name.to_owned()),
         },
         privileged: container.privileged,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{super::cgroup::Host, Place};
-use crate::{ContainerSpec, Network};
+use crate::ContainerSpec;
 
 /// Size of `/dev/shm` in bytes where nothing else is said; Docker's.
 const SHM_SIZE: u64 = 64 << 20;
@@ -61,10 +61,10 @@ pub(super) fn mounts(spec: &ContainerSpec, place: &Place<'_>, systemd: bool) -> 
     mounts.add("/dev/shm", "tmpfs", "shm", &[&plain[..], &["mode=1777", &shm]].concat());
     mounts.add("/dev/mqueue", "mqueue", "mqueue", &plain);
     // Where the network is the host's, so is what `/sys` shows of it, which only the host may change.
-    if place.rootless && spec.network != Network::None {
+    if place.rootless && !place.own_network {
         // Only who owns a network may mount what shows it; the host's own mount shows the same.
         mounts.add("/sys", "bind", "/sys", &["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"]);
-    } else if spec.privileged && spec.network == Network::None {
+    } else if spec.privileged && place.own_network {
         mounts.add("/sys", "sysfs", "sysfs", &plain);
     } else {
         mounts.add("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]);
