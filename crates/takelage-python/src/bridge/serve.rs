@@ -89,7 +89,9 @@ async fn converse<C: Container>(
                 let ran = match find(shared, &host) {
                     Ok(container) => {
                         let warm = match zygote {
-                            Some(zygote) => shared.zygotes.run(container, &host, &user, zygote, &stdin).await,
+                            Some(zygote) => {
+                                shared.zygotes.run(container, &host, user.as_deref(), zygote, &stdin).await
+                            }
                             None => Ok(None),
                         };
                         match warm {

@@ -84,12 +84,12 @@ impl Zygotes {
         &self,
         container: &C,
         host: &str,
-        user: &Option<String>,
+        user: Option<&str>,
         zygote: Zygote,
         program: &Bytes,
     ) -> Result<Option<ExecOutput>, Lost> {
         let Zygote { argv, env, preface } = zygote;
-        let key = (host.to_owned(), user.clone(), argv);
+        let key = (host.to_owned(), user.map(str::to_owned), argv);
         // An interpreter that is out of date has a successor, which begins with what is there now.
         for _ in 0..2 {
             let Some(calls) = self.find(container, &key).await else { return Ok(None) };
@@ -315,16 +315,9 @@ enum Which {
 ///
 /// A message begins with the length of a short header, so with a zero byte; lines do not.
 fn skip_preface(buffer: &mut BytesMut) -> bool {
-    match buffer.iter().position(|byte| *byte == 0) {
-        Some(start) => {
-            buffer.advance(start);
-            true
-        }
-        None => {
-            buffer.clear();
-            false
-        }
-    }
+    let start = buffer.iter().position(|byte| *byte == 0);
+    buffer.advance(start.unwrap_or(buffer.len()));
+    start.is_some()
 }
 
 /// Takes the next message, if it has come whole. Fails at what is none.
