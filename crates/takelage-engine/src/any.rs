@@ -146,8 +146,9 @@ impl Container for AnyContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
-        each!(AnyContainer, self, it => it.commit(config, name).await)
+        each!(AnyContainer, self, it => it.commit(config, name, newest).await)
     }
 
     async fn start(&self) -> Result<(), EngineError> {

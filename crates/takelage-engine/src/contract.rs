@@ -18,6 +18,8 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 pub struct Capabilities {
     /// Containers have addresses of their own, so their ports can be published on the host.
     pub published_ports: bool,
+    /// A committed layer takes the newest time that it is given; otherwise files keep the times that they have.
+    pub newest_time: bool,
 }
 
 /// Images and containers. Cheap to clone; clones share one connection pool.
@@ -159,10 +161,14 @@ pub trait Container: Clone + Send + Sync + 'static {
     /// The image's layers are those of the container's image and one more. Nothing of the container's own
     /// command, labels, environment or host name reaches the image. It gets `name` in the same instant, so that a
     /// caller that dies leaves no image that nobody knows; what an engine needs meanwhile carries the container's labels.
+    ///
+    /// The files of the new layer get times no later than `newest`, in seconds since 1970 (`SOURCE_DATE_EPOCH`), where the
+    /// engine [can](Capabilities::newest_time). Then equal files make an equal layer, whenever they were made.
     fn commit(
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
 
     /// Starts it again after a stop.

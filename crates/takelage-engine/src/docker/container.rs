@@ -107,6 +107,7 @@ impl Container for DockerContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        _: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
         self.commit_as(config, name).await
     }

@@ -33,7 +33,7 @@ impl Engine for Docker {
     type Container = DockerContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { published_ports: true }
+        Capabilities { published_ports: true, newest_time: false }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {

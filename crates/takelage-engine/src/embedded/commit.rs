@@ -43,18 +43,19 @@ impl EmbeddedContainer {
     /// Makes an image of the container's file system and `config`, whose layers are filled in.
     ///
     /// The last entry of `config.history` stands for the new layer. A container without changes adds no layer,
-    /// then the entry is marked as one for metadata.
+    /// then the entry is marked as one for metadata. Times later than `newest` are brought down to it.
     pub(super) async fn commit_as(
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
         let failed = |error: super::store::StoreError| error.into_engine(Operation::Commit, &self.name);
         let store = &self.shared.store;
         let record = self.record(Operation::Commit)?;
         let mut layers = store.layers(record.image).await.map_err(failed)?;
         let mut config = config.clone();
-        let changes = self.changes(&record).await?;
+        let changes = self.changes(&record, newest).await?;
         match &changes {
             Some(changes) => layers.push(changes.layer.clone()),
             None => {
@@ -75,7 +76,7 @@ impl EmbeddedContainer {
     }
 
     /// Adds what the container has written to the store, as a layer. `None`: it has written nothing.
-    async fn changes(&self, record: &Record) -> Result<Option<Changes>, EngineError> {
+    async fn changes(&self, record: &Record, newest: Option<i64>) -> Result<Option<Changes>, EngineError> {
         let failed = |error| self.broken(Operation::Commit, error);
         let Some(upper) = &record.monitor.stack.upper else { return Ok(None) };
         if is_unchanged(record, &upper.tree).map_err(failed)? {
@@ -83,7 +84,7 @@ impl EmbeddedContainer {
         }
         let running = self.directory.is_running().map_err(failed)?;
         let frozen = if running { Some(Frozen::new(record).map_err(failed)?) } else { None };
-        let job = Job::Pack { tree: upper.tree.clone(), newest: None };
+        let job = Job::Pack { tree: upper.tree.clone(), newest };
         let (mut to, from) = tokio::io::duplex(BUFFER);
         let tar = SyncIoBridge::new(from);
         let pack = async move {
@@ -95,7 +96,8 @@ impl EmbeddedContainer {
         // What came before an error is a layer of nothing, which goes by itself.
         let packed = packed?;
         let layer = added.map_err(|error| error.into_engine(Operation::Commit, &self.name))?;
-        let same = (!running && packed.entries == 0).then_some(packed.size);
+        // Sockets are in no layer, and other times are not those of the tree.
+        let same = (!running && packed.entries == 0 && newest.is_none()).then_some(packed.size);
         Ok(Some(Changes { layer, same }))
     }
 }

@@ -107,8 +107,9 @@ impl Container for EmbeddedContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
-        self.commit_as(config, name).await
+        self.commit_as(config, name, newest).await
     }
 
     async fn start(&self) -> Result<(), EngineError> {

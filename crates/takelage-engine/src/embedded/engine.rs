@@ -109,7 +109,7 @@ impl Engine for Embedded {
     type Container = EmbeddedContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { published_ports: false }
+        Capabilities { published_ports: false, newest_time: true }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {

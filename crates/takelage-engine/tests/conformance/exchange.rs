@@ -70,7 +70,7 @@ async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str) {
     a.with(&spec(base.id), async |container| {
         container.put("/srv", files::tree()).await.unwrap();
         say(&container, "rm /etc/group; rm -r /run; chmod 700 /root; ln /etc/passwd /srv/again").await;
-        made = Some(container.commit(&config, Some(&name)).await.unwrap());
+        made = Some(container.commit(&config, Some(&name), None).await.unwrap());
     })
     .await;
     let made = made.unwrap();

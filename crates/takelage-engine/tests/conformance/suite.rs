@@ -47,6 +47,7 @@ macro_rules! suite {
                 the_layer_has_the_changes_and_no_others
                 mount_points_stay_with_the_container
                 a_container_without_changes_is_committed
+                equal_changes_make_an_equal_image_at_any_time
                 nothing_else_stays_in_the_store;
             $systemd = systemd:
                 systemd_boots_and_stops

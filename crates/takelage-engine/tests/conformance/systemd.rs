@@ -73,7 +73,7 @@ pub(crate) async fn a_failed_unit_is_named<E: Engine>(bench: Bench<E>) {
             say(&container, &script).await;
             let mut config = bench.engine.image(IMAGE).await.unwrap().unwrap().config;
             config.history.push(History::default());
-            let image = container.commit(&config, None).await.unwrap();
+            let image = container.commit(&config, None, None).await.unwrap();
             bench.engine.tag(&image.id, &name.parse().unwrap()).await.unwrap();
             made = Some(image.id);
         })

@@ -111,7 +111,12 @@ impl Container for NoContainer {
         match *self {}
     }
 
-    async fn commit(&self, _: &ImageConfig, _: Option<&Reference>) -> Result<ImageRecord, EngineError> {
+    async fn commit(
+        &self,
+        _: &ImageConfig,
+        _: Option<&Reference>,
+        _: Option<i64>,
+    ) -> Result<ImageRecord, EngineError> {
         match *self {}
     }
 
