@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::{
     Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine,
     EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Progress, Reference,
+    SnapshotId, SnapshotRecord,
     docker::{Docker, DockerContainer},
     embedded::{Embedded, EmbeddedContainer},
 };
@@ -90,6 +91,25 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn restore(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: &SnapshotId,
+    ) -> Result<AnyContainer, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.restore(spec, snapshot).await.map(AnyContainer::Docker),
+            Self::Embedded(engine) => engine.restore(spec, snapshot).await.map(AnyContainer::Embedded),
+        }
+    }
+
+    async fn snapshots(&self, labels: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        each!(AnyEngine, self, it => it.snapshots(labels).await)
+    }
+
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), EngineError> {
+        each!(AnyEngine, self, it => it.remove_snapshot(snapshot).await)
+    }
+
     async fn containers(
         &self,
         labels: &BTreeMap<String, String>,
@@ -149,6 +169,10 @@ impl Container for AnyContainer {
         newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
         each!(AnyContainer, self, it => it.commit(config, name, newest).await)
+    }
+
+    async fn snapshot(&self, labels: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
+        each!(AnyContainer, self, it => it.snapshot(labels).await)
     }
 
     async fn start(&self) -> Result<(), EngineError> {

@@ -22,6 +22,7 @@ mod image;
 mod layer;
 mod manifest;
 mod registry;
+mod snapshot;
 mod systemd;
 
 pub use any::{AnyContainer, AnyEngine};
@@ -41,3 +42,4 @@ pub(crate) use manifest::ManifestError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use manifest::fuzz as fuzz_manifest;
+pub use snapshot::{SnapshotId, SnapshotRecord};

@@ -14,6 +14,7 @@ mod files;
 mod images;
 mod interact;
 mod record;
+mod snapshot;
 mod systemd;
 mod transfer;
 

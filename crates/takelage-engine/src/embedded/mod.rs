@@ -19,6 +19,7 @@ mod container;
 mod create;
 mod end;
 mod engine;
+mod freeze;
 mod helper;
 mod import;
 mod jobs;
@@ -29,6 +30,8 @@ mod namespaces;
 mod overlay;
 mod record;
 mod rootless;
+mod seal;
+mod snapshot;
 pub(crate) mod store;
 
 pub use container::EmbeddedContainer;

@@ -32,4 +32,4 @@ pub(crate) fn settings(scratch: &Path) -> Settings {
 }
 
 suite!(super::bench:
-    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_systemd);
+    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_snapshot docker_systemd);

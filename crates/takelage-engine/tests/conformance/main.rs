@@ -16,4 +16,5 @@ mod exec;
 mod files;
 mod images;
 mod lifecycle;
+mod snapshot;
 mod systemd;

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 use bytes::Bytes;
 use takelage_engine::{
     Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec, ContainerState, Engine,
-    EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress, Reference,
+    EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress, Reference, SnapshotId,
+    SnapshotRecord,
 };
 use tokio::sync::mpsc;
 
@@ -69,6 +70,18 @@ impl Engine for NoEngine {
         Err(refuse(&spec.name))
     }
 
+    async fn restore(&self, spec: &ContainerSpec, _: &SnapshotId) -> Result<NoContainer, EngineError> {
+        Err(refuse(&spec.name))
+    }
+
+    async fn snapshots(&self, _: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_snapshot(&self, _: &SnapshotId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn containers(&self, _: &BTreeMap<String, String>) -> Result<Vec<ContainerRecord>, EngineError> {
         Ok(Vec::new())
     }
@@ -117,6 +130,10 @@ impl Container for NoContainer {
         _: Option<&Reference>,
         _: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
+        match *self {}
+    }
+
+    async fn snapshot(&self, _: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
         match *self {}
     }
 
