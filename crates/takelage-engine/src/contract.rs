@@ -15,13 +15,17 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
 /// What an engine can do beyond what all can. What it cannot, it refuses with a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Capabilities {
     /// Containers have addresses of their own, so their ports can be published on the host.
     pub published_ports: bool,
     /// A committed layer takes the newest time that it is given; otherwise files keep the times that they have.
     pub newest_time: bool,
-    /// A snapshot can be taken of a container that runs; otherwise only of one that is stopped.
-    pub running_snapshots: bool,
+    /// Containers have control groups: limits of memory and processes hold, devices can be handed in, systemd boots, and a
+    /// container stands still while a snapshot is taken; otherwise one can be taken only of a container that is stopped.
+    pub control_groups: bool,
+    /// Files may belong to any user and group; otherwise to those only that are set aside for whoever uses the engine.
+    pub all_ids: bool,
 }
 
 /// Images and containers. Cheap to clone; clones share one connection pool.
@@ -196,7 +200,7 @@ pub trait Container: Clone + Send + Sync + 'static {
 
     /// Takes a snapshot of the container's file system, without what is mounted in it.
     ///
-    /// A container that runs, which not every engine [can](Capabilities::running_snapshots) take one of, stands still
+    /// A container that runs, which needs [control groups](Capabilities::control_groups), stands still
     /// meanwhile and goes on: the snapshot is what a loss of power in that moment would leave, with files half written by
     /// whoever was writing. Of processes it has nothing. The snapshot outlives the container.
     fn snapshot(

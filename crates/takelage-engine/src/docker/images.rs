@@ -33,7 +33,7 @@ impl Engine for Docker {
     type Container = DockerContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { published_ports: true, newest_time: false, running_snapshots: true }
+        Capabilities { published_ports: true, newest_time: false, control_groups: true, all_ids: true }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {

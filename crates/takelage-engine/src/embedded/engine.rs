@@ -7,9 +7,11 @@ use std::{
 };
 
 use super::{
+    cgroup,
     container::EmbeddedContainer,
     launch::Launcher,
     record::{self, Directory},
+    rootless,
     snapshot::Extent,
     store::{Freed, Store, Usage},
 };
@@ -129,7 +131,8 @@ impl Engine for Embedded {
         Capabilities {
             published_ports: false,
             newest_time: true,
-            running_snapshots: super::cgroup::host() != super::cgroup::Host::None,
+            control_groups: cgroup::host() != cgroup::Host::None,
+            all_ids: !rootless::is_needed(),
         }
     }
 

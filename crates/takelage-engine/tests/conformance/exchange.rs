@@ -68,7 +68,7 @@ async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str) {
     config.history.push(History::default());
     let mut made = None;
     a.with(&spec(base.id), async |container| {
-        container.put("/srv", files::tree()).await.unwrap();
+        container.put("/srv", files::tree(&a.engine)).await.unwrap();
         say(&container, "rm /etc/group; rm -r /run; chmod 700 /root; ln /etc/passwd /srv/again").await;
         made = Some(container.commit(&config, Some(&name), None).await.unwrap());
     })

@@ -16,5 +16,6 @@ mod exec;
 mod files;
 mod images;
 mod lifecycle;
+mod rootless;
 mod snapshot;
 mod systemd;

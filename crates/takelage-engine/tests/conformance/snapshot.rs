@@ -20,7 +20,7 @@ fn labels(of: &str) -> BTreeMap<String, String> {
 
 /// Takes a snapshot, of a stopped container where the engine cannot take one of a container that runs.
 async fn taken<E: Engine>(bench: &Bench<E>, container: &E::Container, of: &str) -> SnapshotId {
-    let stop = !bench.engine.capabilities().running_snapshots;
+    let stop = !bench.engine.capabilities().control_groups;
     if stop {
         container.stop(Duration::from_secs(10)).await.unwrap();
     }
@@ -88,7 +88,7 @@ pub(crate) async fn a_restored_container_has_the_files_of_the_snapshot<E: Engine
         let mut before = BTreeMap::new();
         bench
             .with(&bench.spec(), async |container| {
-                container.put("/srv", files::tree()).await.unwrap();
+                container.put("/srv", files::tree(&bench.engine)).await.unwrap();
                 say(&container, CHANGES).await;
                 before = exported(&container, &bench.scratch).await;
                 snapshot = Some(match of {
@@ -144,7 +144,7 @@ pub(crate) async fn a_snapshot_is_listed_by_its_labels_until_it_is_removed<E: En
 }
 
 pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engine>(bench: Bench<E>) {
-    if !bench.engine.capabilities().running_snapshots {
+    if !bench.engine.capabilities().control_groups {
         let spec = bench.spec();
         let container = bench.engine.create(&spec).await.unwrap();
         say(&container, "echo x > /srv/x").await;
@@ -161,6 +161,11 @@ pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engin
         .with(&spec, async |container| {
             let mut snapshots = Vec::new();
             for _ in 0..3 {
+                // It has written something, and something since the last one.
+                let lines = "wc -l < /srv/second 2>/dev/null || echo 0";
+                let before: u64 = say(&container, lines).await.trim().parse().unwrap();
+                let script = format!("until [ $({lines}) -gt {before} ]; do sleep 0.1; done");
+                say(&container, &script).await;
                 snapshots.push(taken(&bench, &container, "writes").await);
             }
             let lines = async |container: &E::Container| {
