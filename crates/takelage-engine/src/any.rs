@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::{
     ArchiveFormat, Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec,
     ContainerState, Engine, EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord,
-    Interaction, Progress, Reference,
+    Interaction, Progress, Reference, SnapshotId, SnapshotRecord,
     docker::{Docker, DockerContainer},
     embedded::{Embedded, EmbeddedContainer},
 };
@@ -97,6 +97,25 @@ impl Engine for AnyEngine {
         }
     }
 
+    async fn restore(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: &SnapshotId,
+    ) -> Result<AnyContainer, EngineError> {
+        match self {
+            Self::Docker(engine) => engine.restore(spec, snapshot).await.map(AnyContainer::Docker),
+            Self::Embedded(engine) => engine.restore(spec, snapshot).await.map(AnyContainer::Embedded),
+        }
+    }
+
+    async fn snapshots(&self, labels: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        each!(AnyEngine, self, it => it.snapshots(labels).await)
+    }
+
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), EngineError> {
+        each!(AnyEngine, self, it => it.remove_snapshot(snapshot).await)
+    }
+
     async fn containers(
         &self,
         labels: &BTreeMap<String, String>,
@@ -162,8 +181,13 @@ impl Container for AnyContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
-        each!(AnyContainer, self, it => it.commit(config, name).await)
+        each!(AnyContainer, self, it => it.commit(config, name, newest).await)
+    }
+
+    async fn snapshot(&self, labels: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
+        each!(AnyContainer, self, it => it.snapshot(labels).await)
     }
 
     async fn start(&self) -> Result<(), EngineError> {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use crate::{
     ArchiveFormat, Chunk, ContainerId, ContainerRecord, ContainerSpec, ContainerState, EngineError,
     ExecOutput, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Interaction, Reference,
+    SnapshotId, SnapshotRecord,
 };
 
 /// How far a transfer is: bytes done, and bytes in all where known. Dropping reports is fine.
@@ -15,9 +16,17 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Send + Sync);
 
 /// What an engine can do beyond what all can. What it cannot, it refuses with a sentence.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Capabilities {
     /// Containers can have addresses of their own: private and named networks, and published ports.
     pub private_networks: bool,
+    /// A committed layer takes the newest time that it is given; otherwise files keep the times that they have.
+    pub newest_time: bool,
+    /// Containers have control groups: limits of memory and processes hold, devices can be handed in, systemd boots, and a
+    /// container stands still while a snapshot is taken; otherwise one can be taken only of a container that is stopped.
+    pub control_groups: bool,
+    /// Files may belong to any user and group; otherwise to those only that are set aside for whoever uses the engine.
+    pub all_ids: bool,
 }
 
 /// Images and containers. Cheap to clone; clones share one connection pool.
@@ -89,6 +98,26 @@ pub trait Engine: Clone + Send + Sync + 'static {
         &self,
         spec: &ContainerSpec,
     ) -> impl Future<Output = Result<Self::Container, EngineError>> + Send;
+
+    /// Creates and starts a container whose files are those of a snapshot; everything else is as the specification says.
+    ///
+    /// Its image is the one that the [record](SnapshotRecord::image) of the snapshot names. No process of the container
+    /// that the snapshot was taken of runs in it. The snapshot stays as it is.
+    fn restore(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: &SnapshotId,
+    ) -> impl Future<Output = Result<Self::Container, EngineError>> + Send;
+
+    /// Lists the snapshots that carry all these labels.
+    fn snapshots(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Vec<SnapshotRecord>, EngineError>> + Send;
+
+    /// Removes a snapshot; one that is gone is fine. Later snapshots stay whole. An engine may refuse while a container
+    /// that was restored from it is there.
+    fn remove_snapshot(&self, snapshot: &SnapshotId) -> impl Future<Output = Result<(), EngineError>> + Send;
 
     /// Lists containers that carry all these labels, running or not.
     fn containers(
@@ -178,14 +207,29 @@ pub trait Container: Clone + Send + Sync + 'static {
 
     /// Makes an image of the container's file system with exactly the metadata of `config`.
     ///
-    /// The image's layers are those of the container's image and one more. Nothing of the container's own
+    /// The image's layers are those of the container's image and one more; a restored container may have one for each snapshot
+    /// that it comes from. Nothing of the container's own
     /// command, labels, environment or host name reaches the image. It gets `name` in the same instant, so that a
     /// caller that dies leaves no image that nobody knows; what an engine needs meanwhile carries the container's labels.
+    ///
+    /// The files of the new layer get times no later than `newest`, in seconds since 1970 (`SOURCE_DATE_EPOCH`), where the
+    /// engine [can](Capabilities::newest_time). Then equal files make an equal layer, whenever they were made.
     fn commit(
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> impl Future<Output = Result<ImageRecord, EngineError>> + Send;
+
+    /// Takes a snapshot of the container's file system, without what is mounted in it.
+    ///
+    /// A container that runs, which needs [control groups](Capabilities::control_groups), stands still
+    /// meanwhile and goes on: the snapshot is what a loss of power in that moment would leave, with files half written by
+    /// whoever was writing. Of processes it has nothing. The snapshot outlives the container.
+    fn snapshot(
+        &self,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<SnapshotId, EngineError>> + Send;
 
     /// Starts it again after a stop.
     fn start(&self) -> impl Future<Output = Result<(), EngineError>> + Send;

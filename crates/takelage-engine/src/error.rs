@@ -29,6 +29,9 @@ pub enum Operation {
     Get,
     Export,
     Commit,
+    Snapshot,
+    RemoveSnapshot,
+    ListSnapshots,
     Stop,
     Remove,
 }
@@ -55,6 +58,9 @@ impl fmt::Display for Operation {
             Self::Get => "copy files from container",
             Self::Export => "export container",
             Self::Commit => "commit container",
+            Self::Snapshot => "take a snapshot of container",
+            Self::RemoveSnapshot => "remove snapshot",
+            Self::ListSnapshots => "list the snapshots of",
             Self::Stop => "stop container",
             Self::Remove => "remove container",
         })
@@ -143,6 +149,12 @@ pub enum EngineError {
     NoSuchContainer {
         /// Its name.
         name: String,
+    },
+    /// The snapshot does not exist.
+    #[error("there is no snapshot `{id}`")]
+    NoSuchSnapshot {
+        /// Its id.
+        id: crate::SnapshotId,
     },
     /// A container's name is taken.
     #[error("there is already a container `{name}`")]

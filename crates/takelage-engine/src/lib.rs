@@ -24,6 +24,7 @@ mod manifest;
 mod ports;
 mod progress;
 mod registry;
+mod snapshot;
 mod systemd;
 mod whole_file;
 
@@ -44,3 +45,4 @@ pub(crate) use manifest::ManifestError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use manifest::fuzz as fuzz_manifest;
+pub use snapshot::{SnapshotId, SnapshotRecord};

@@ -1,6 +1,6 @@
 //! A container of the daemon.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use bollard::{
     container::LogOutput,
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::{connection::Daemon, errors::status};
 use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
-    Interaction, Operation, Reference,
+    Interaction, Operation, Reference, SnapshotId,
 };
 
 /// A container of a Docker daemon.
@@ -118,8 +118,13 @@ impl Container for DockerContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        _: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
         self.commit_as(config, name).await
+    }
+
+    async fn snapshot(&self, labels: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
+        self.take_snapshot(labels).await
     }
 
     async fn start(&self) -> Result<(), EngineError> {

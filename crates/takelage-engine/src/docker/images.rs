@@ -22,19 +22,19 @@ use super::{
     connection::{Daemon, Docker},
     container::DockerContainer,
     errors::{refusal, status, unwritable},
-    record,
+    record, snapshot,
     transfer::{self, DownloadError},
 };
 use crate::{
     ArchiveError, ArchiveFormat, Capabilities, ContainerRecord, ContainerSpec, Engine, EngineError,
-    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference,
+    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference, SnapshotId, SnapshotRecord,
 };
 
 impl Engine for Docker {
     type Container = DockerContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { private_networks: true }
+        Capabilities { private_networks: true, newest_time: false, control_groups: true, all_ids: true }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {
@@ -96,6 +96,22 @@ impl Engine for Docker {
         self.daemon.create(spec).await
     }
 
+    async fn restore(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: &SnapshotId,
+    ) -> Result<DockerContainer, EngineError> {
+        self.daemon.create(&self.daemon.restoring(spec, snapshot).await?).await
+    }
+
+    async fn snapshots(&self, labels: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        self.daemon.snapshots(labels).await
+    }
+
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), EngineError> {
+        self.daemon.remove_snapshot(snapshot).await
+    }
+
     async fn containers(
         &self,
         labels: &BTreeMap<String, String>,
@@ -122,7 +138,7 @@ impl Docker {
 }
 
 /// The daemon's filter for what carries all these labels.
-fn carrying(labels: &BTreeMap<String, String>) -> HashMap<&'static str, Vec<String>> {
+pub(super) fn carrying(labels: &BTreeMap<String, String>) -> HashMap<&'static str, Vec<String>> {
     HashMap::from([("label", labels.iter().map(|(name, value)| format!("{name}={value}")).collect())])
 }
 
@@ -131,7 +147,8 @@ impl Daemon {
         let options = ListImagesOptionsBuilder::new().filters(&carrying(labels)).build();
         let list = self.api.list_images(Some(options)).await;
         let list = list.map_err(|error| self.failure(Operation::ListImages, &self.endpoint, error))?;
-        Ok(list.iter().filter_map(|image| image.id.parse().ok().map(ImageId)).collect())
+        let images = list.iter().filter(|image| !image.labels.contains_key(snapshot::LABEL));
+        Ok(images.filter_map(|image| image.id.parse().ok().map(ImageId)).collect())
     }
 
     pub(super) async fn image(&self, name: &str) -> Result<Option<ImageRecord>, EngineError> {

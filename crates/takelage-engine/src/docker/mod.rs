@@ -17,6 +17,7 @@ mod interact;
 mod network;
 mod record;
 mod save;
+mod snapshot;
 mod stream;
 mod systemd;
 mod transfer;

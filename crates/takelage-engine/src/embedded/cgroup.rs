@@ -155,19 +155,44 @@ pub(super) fn hide(id: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Freezes or thaws everything that runs in a container.
-pub(super) fn freeze(id: &str, host: Host, frozen: bool) -> io::Result<()> {
-    let (file, word) = match host {
+/// Freezes everything that runs in a container, and waits until it stands still: the kernel takes its time with a
+/// process that waits for a disk.
+pub(super) fn freeze(id: &str, host: Host) -> io::Result<()> {
+    let (state, still) = match host {
         Host::Unified => {
-            (Path::new(ROOT).join(PARENT).join(id).join("cgroup.freeze"), if frozen { "1" } else { "0" })
+            let group = Path::new(ROOT).join(PARENT).join(id);
+            fs::write(group.join("cgroup.freeze"), "1")?;
+            (group.join("cgroup.events"), "frozen 1")
         }
-        Host::Hybrid | Host::Legacy => (
-            Path::new(ROOT).join("freezer").join(PARENT).join(id).join("freezer.state"),
-            if frozen { "FROZEN" } else { "THAWED" },
-        ),
+        Host::Hybrid | Host::Legacy => {
+            let state = directory("freezer", id).join("freezer.state");
+            fs::write(&state, "FROZEN")?;
+            (state, "FROZEN")
+        }
         Host::None => return Ok(()),
     };
-    fs::write(file, word)
+    let start = std::time::Instant::now();
+    while !fs::read_to_string(&state)?.lines().any(|line| line == still) {
+        if start.elapsed() >= PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its processes do not stand still"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Lets everything in a container go on.
+pub(super) fn thaw(id: &str, host: Host) -> io::Result<()> {
+    let thawed = match host {
+        Host::Unified => fs::write(Path::new(ROOT).join(PARENT).join(id).join("cgroup.freeze"), "0"),
+        Host::Hybrid | Host::Legacy => fs::write(directory("freezer", id).join("freezer.state"), "THAWED"),
+        Host::None => Ok(()),
+    };
+    match thawed {
+        // It has ended meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        thawed => thawed,
+    }
 }
 
 /// Removes a container's groups from all hierarchies, and ends whatever still is in them: a monitor that dies while it

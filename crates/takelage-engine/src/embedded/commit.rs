@@ -12,11 +12,11 @@ use takelage_model::Digest;
 use tokio_util::io::SyncIoBridge;
 
 use super::{
-    cgroup,
     container::EmbeddedContainer,
     engine::Shared,
+    freeze::Frozen,
     jobs::Job,
-    record::{Directory, Record},
+    record::{self, Directory, Record},
     store::LayerBlob,
 };
 use crate::{EngineError, ImageConfig, ImageId, ImageRecord, Operation, Reference};
@@ -43,18 +43,19 @@ impl EmbeddedContainer {
     /// Makes an image of the container's file system and `config`, whose layers are filled in.
     ///
     /// The last entry of `config.history` stands for the new layer. A container without changes adds no layer,
-    /// then the entry is marked as one for metadata.
+    /// then the entry is marked as one for metadata. Times later than `newest` are brought down to it.
     pub(super) async fn commit_as(
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
         let failed = |error: super::store::StoreError| error.into_engine(Operation::Commit, &self.name);
         let store = &self.shared.store;
         let record = self.record(Operation::Commit)?;
         let mut layers = store.layers(record.image).await.map_err(failed)?;
         let mut config = config.clone();
-        let changes = self.changes(&record).await?;
+        let changes = self.changes(&record, newest).await?;
         match &changes {
             Some(changes) => layers.push(changes.layer.clone()),
             None => {
@@ -75,15 +76,23 @@ impl EmbeddedContainer {
     }
 
     /// Adds what the container has written to the store, as a layer. `None`: it has written nothing.
-    async fn changes(&self, record: &Record) -> Result<Option<Changes>, EngineError> {
+    async fn changes(&self, record: &Record, newest: Option<i64>) -> Result<Option<Changes>, EngineError> {
         let failed = |error| self.broken(Operation::Commit, error);
         let Some(upper) = &record.monitor.stack.upper else { return Ok(None) };
-        if is_unchanged(record, &upper.tree).map_err(failed)? {
+        if record.above == 0 && is_unchanged(record, &upper.tree).map_err(failed)? {
             return Ok(None);
         }
         let running = self.directory.is_running().map_err(failed)?;
-        let frozen = if running { Some(Frozen::new(record).map_err(failed)?) } else { None };
-        let job = Job::Pack { tree: upper.tree.clone(), newest: None };
+        let frozen = if running { Some(Frozen::new(record).await.map_err(failed)?) } else { None };
+        let mut tree = upper.tree.clone();
+        let restored = record.above > 0;
+        if restored {
+            // What it has written since its image, in one layer.
+            tree = self.directory.0.join(format!("merged-{}", record::id().map_err(failed)?));
+            self.merge(Operation::Commit, record, true, tree.clone()).await?;
+        }
+        let merged = tree.clone();
+        let job = Job::Pack { tree, newest };
         let (mut to, from) = tokio::io::duplex(BUFFER);
         let tar = SyncIoBridge::new(from);
         let pack = async move {
@@ -92,16 +101,21 @@ impl EmbeddedContainer {
             packed
         };
         let (packed, added) = tokio::join!(pack, self.shared.store.put_layer(tar));
+        if restored {
+            // What is left of it goes with the container.
+            let _ = self.shared.launcher.remove(&merged).await;
+        }
         // What came before an error is a layer of nothing, which goes by itself.
         let packed = packed?;
         let layer = added.map_err(|error| error.into_engine(Operation::Commit, &self.name))?;
-        let same = (!running && packed.entries == 0).then_some(packed.size);
+        // Sockets are in no layer, and other times are not those of the tree.
+        let same = (!running && !restored && packed.entries == 0 && newest.is_none()).then_some(packed.size);
         Ok(Some(Changes { layer, same }))
     }
 }
 
 /// Whether a container has written nothing: its tree is empty, and its root still is as the image has it.
-fn is_unchanged(record: &Record, tree: &Path) -> io::Result<bool> {
+pub(super) fn is_unchanged(record: &Record, tree: &Path) -> io::Result<bool> {
     let about = |path: &Path| fs::metadata(path).map(|it| (it.mode(), it.uid(), it.gid()));
     let Some(highest) = record.monitor.stack.lowers.first() else { return Ok(false) };
     Ok(fs::read_dir(tree)?.next().is_none() && about(tree)? == about(highest)?)
@@ -128,26 +142,4 @@ impl Shared {
 fn tree(directory: &Directory) -> Option<PathBuf> {
     Some(directory.record().ok()??.monitor.stack.upper?.tree)
         .filter(|tree: &PathBuf| Path::new(tree).is_dir())
-}
-
-/// A container that stands still while it is read.
-struct Frozen {
-    id: String,
-    host: cgroup::Host,
-}
-
-impl Frozen {
-    fn new(record: &Record) -> io::Result<Self> {
-        let frozen = Self { id: record.id.clone(), host: record.monitor.cgroups };
-        cgroup::freeze(&frozen.id, frozen.host, true)?;
-        Ok(frozen)
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        if let Err(error) = cgroup::freeze(&self.id, self.host, false) {
-            tracing::error!(%error, container = self.id, "a container stays frozen");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! A container of the embedded engine.
 
 use std::{
+    collections::BTreeMap,
     io::Cursor,
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
-    Interaction, Operation, Reference,
+    Interaction, Operation, Reference, SnapshotId,
     agent::{AgentClient, AgentError},
     whole_file::WholeFile,
 };
@@ -122,8 +123,13 @@ impl Container for EmbeddedContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        newest: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
-        self.commit_as(config, name).await
+        self.commit_as(config, name, newest).await
+    }
+
+    async fn snapshot(&self, labels: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
+        self.take_snapshot(labels).await
     }
 
     async fn start(&self) -> Result<(), EngineError> {

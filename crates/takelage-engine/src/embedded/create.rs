@@ -21,8 +21,8 @@ use super::{
     store::{StoreError, Trees},
 };
 use crate::{
-    Container, ContainerSpec, ContainerState, DEFAULT_PATH, EngineError, ImageConfig, Operation, Startup,
-    systemd,
+    Container, ContainerSpec, ContainerState, DEFAULT_PATH, EngineError, ImageConfig, Operation, SnapshotId,
+    Startup, systemd,
 };
 
 /// When to look whether the container's own command ended right away, from its start.
@@ -39,8 +39,9 @@ impl Embedded {
     pub(super) async fn create_container(
         &self,
         spec: &ContainerSpec,
+        snapshot: Option<&SnapshotId>,
     ) -> Result<EmbeddedContainer, EngineError> {
-        let container = self.prepare(spec).await?;
+        let container = self.prepare(spec, snapshot).await?;
         match container.bring_up(spec).await {
             Ok(()) => Ok(container),
             Err(error) => {
@@ -52,7 +53,11 @@ impl Embedded {
     }
 
     /// Writes down what the container is.
-    async fn prepare(&self, spec: &ContainerSpec) -> Result<EmbeddedContainer, EngineError> {
+    async fn prepare(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: Option<&SnapshotId>,
+    ) -> Result<EmbeddedContainer, EngineError> {
         let failed = |error: io::Error| failure(Operation::Create, &spec.name, error.into());
         let name = spec.image.to_string();
         let store = &self.shared.store;
@@ -67,7 +72,7 @@ impl Embedded {
             .layer_trees(image.id)
             .await
             .map_err(|error| error.into_engine(Operation::Create, &spec.name))?;
-        let id = id().map_err(failed)?;
+        let id = record::id().map_err(failed)?;
         let directory = self.shared.containers.join(&id);
         let hostname = spec.hostname.clone().unwrap_or_else(|| id[..SHORT].to_owned());
         let rootless = rootless::is_needed();
@@ -87,10 +92,14 @@ impl Embedded {
                 return Err(EngineError::NameTaken { name: spec.name.clone() });
             }
         }
+        let above = match snapshot {
+            Some(id) => self.trees_of(id, spec)?,
+            None => Vec::new(),
+        };
         fs::create_dir(&directory).map_err(failed)?;
         // Its record comes last, so that it is there as a whole or not at all.
         let written = match trees.pin(&directory).await {
-            Ok(()) => fill(spec, &image.config, &place, network, &trees),
+            Ok(()) => fill(spec, &image.config, &place, network, &trees, above),
             Err(error) => Err(Refusal::Store(error)),
         };
         let record = match written {
@@ -107,6 +116,22 @@ impl Embedded {
             }
         };
         Ok(self.of_directory(Directory(directory), record.id, record.name))
+    }
+}
+
+impl Embedded {
+    /// Returns the trees of a snapshot for a container. Whoever calls this has the lock of names, so they stay.
+    fn trees_of(&self, id: &SnapshotId, spec: &ContainerSpec) -> Result<Vec<PathBuf>, EngineError> {
+        let place = self.shared.place(id);
+        let found = place.map_or(Ok(None), |place| place.snapshot());
+        match found.map_err(|error| failure(Operation::Create, &spec.name, error.into()))? {
+            Some(snapshot) if snapshot.image == spec.image => Ok(snapshot.trees),
+            Some(_) => Err(EngineError::Unsupported {
+                name: spec.name.clone(),
+                reason: format!("snapshot `{id}` is not of image `{}`", spec.image),
+            }),
+            None => Err(EngineError::NoSuchSnapshot { id: id.clone() }),
+        }
     }
 }
 
@@ -130,6 +155,7 @@ fn fill(
     place: &Place<'_>,
     network: Attachment,
     trees: &Trees,
+    mut lowers: Vec<PathBuf>,
 ) -> Result<Record, Refusal> {
     let directory = place.directory;
     fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
@@ -142,7 +168,9 @@ fn fill(
     let upper = Upper { tree: directory.join("upper"), work: directory.join("work") };
     fs::create_dir(&upper.tree)?;
     fs::set_permissions(&upper.tree, std::fs::Permissions::from_mode(0o755))?;
-    if let Some(highest) = trees.paths.last() {
+    let above = lowers.len();
+    lowers.extend(self::lowers(&trees.paths));
+    if let Some(highest) = lowers.first() {
         // The uppermost directory decides about the root's owner, mode and times: it begins as the image has it.
         mount_points::like(&fs::metadata(highest)?, &upper.tree)?;
     }
@@ -166,7 +194,7 @@ fn fill(
         monitor: Monitor {
             id: place.id.to_owned(),
             directory: directory.to_owned(),
-            stack: Stack { lowers: lowers(&trees.paths), upper: Some(upper) },
+            stack: Stack { lowers, upper: Some(upper) },
             mount_points: bundle.mount_points,
             agent: AgentConfig {
                 main,
@@ -182,11 +210,10 @@ fn fill(
             cgroups: place.cgroups,
             network,
         },
+        above,
     };
     fs::write(directory.join("config.json"), bundle.config.to_string())?;
-    let temporary = directory.join("container.new");
-    fs::write(&temporary, serde_json::to_vec(&record).map_err(io::Error::from)?)?;
-    fs::rename(temporary, directory.join("container.json"))?;
+    record::write(&directory.join("container.json"), &record)?;
     Ok(record)
 }
 
@@ -361,7 +388,7 @@ impl Shared {
     }
 
     /// Takes the lock under which names of containers are given.
-    async fn lock_names(&self) -> io::Result<std::fs::File> {
+    pub(super) async fn lock_names(&self) -> io::Result<std::fs::File> {
         let path = self.containers.with_file_name("containers.lock");
         let work = move || {
             let file = fs::OpenOptions::new().create(true).append(true).open(path)?.into_file();
@@ -370,11 +397,4 @@ impl Shared {
         };
         tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
-}
-
-/// Draws a container's id: 64 hexadecimal digits, as Docker's.
-fn id() -> io::Result<String> {
-    let mut bytes = [0_u8; 32];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(hex::encode(bytes))
 }

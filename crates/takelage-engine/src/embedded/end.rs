@@ -8,7 +8,9 @@ use super::{
     cgroup,
     container::EmbeddedContainer,
     engine::Shared,
+    freeze,
     record::{self, Directory, Lock, Running},
+    snapshot::Extent,
 };
 use crate::{EngineError, Operation};
 
@@ -57,6 +59,8 @@ impl Directory {
     /// Ends the container by force: its monitor dies, and everything in it with the monitor.
     async fn kill(&self) -> io::Result<()> {
         let start = tokio::time::Instant::now();
+        // Where it fails, the container does not end, and that is said below.
+        let _ = freeze::thaw(self);
         while self.is_running()? {
             // A monitor that has just begun has not said yet which process it is.
             if let Some(running) = self.running()? {
@@ -99,9 +103,15 @@ impl Shared {
         let group = id.clone();
         tokio::task::spawn_blocking(move || cgroup::remove(&group)).await.map_err(io::Error::other)??;
         self.bequeath(directory).await;
+        let restored = directory.record()?.is_some_and(|record| record.above > 0);
         let gone = self.trash.join(&id);
         match fs_err::tokio::rename(&directory.0, &gone).await {
-            Ok(()) => self.remove(&gone).await,
+            Ok(()) => {
+                if restored {
+                    self.sweep_snapshots(Extent::Leftovers).await?;
+                }
+                self.remove(&gone).await
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
@@ -120,11 +130,12 @@ impl Shared {
             let _ = self.remove(&directory.0).await;
         }
         for directory in record::all(&self.containers)? {
+            freeze::thaw_abandoned(&directory)?;
             if !directory.is_written() && self.is_abandoned(&directory)? {
                 self.discard(&directory).await?;
             }
         }
-        Ok(())
+        self.sweep_snapshots(Extent::Leftovers).await.map(drop)
     }
 
     /// Whether nobody is creating the container: names are given under a lock, and that is free.

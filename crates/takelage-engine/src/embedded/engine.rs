@@ -7,15 +7,17 @@ use std::{
 };
 
 use super::{
+    cgroup,
     container::EmbeddedContainer,
     launch::Launcher,
     record::{self, Directory},
     rootless,
+    snapshot::Extent,
     store::{Freed, Store, Usage},
 };
 use crate::{
     ArchiveFormat, Capabilities, ContainerId, ContainerRecord, ContainerSpec, Engine, EngineError,
-    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference, docker,
+    ImageArchive, ImageId, ImageRecord, Operation, Progress, Reference, SnapshotId, SnapshotRecord, docker,
     registry::{self, Registries},
 };
 
@@ -51,6 +53,8 @@ pub(super) struct Shared {
     pub(super) containers: PathBuf,
     /// Where the networks are.
     pub(super) networks: PathBuf,
+    /// Where the snapshots are.
+    pub(super) snapshots: PathBuf,
     /// Where directories wait to be removed.
     pub(super) trash: PathBuf,
     pub(super) docker: Option<docker::Settings>,
@@ -66,7 +70,7 @@ impl Embedded {
         let store = Store::open(&settings.root, launcher.clone())
             .await
             .map_err(|error| error.into_engine(Operation::Connect, &settings.root.to_string_lossy()))?;
-        let containers = store.containers();
+        let (containers, snapshots) = (store.containers(), store.snapshots());
         let shared = Shared {
             store,
             registries: Registries::new(registry::Settings {
@@ -77,6 +81,7 @@ impl Embedded {
             launcher,
             containers,
             networks: settings.root.join("networks"),
+            snapshots,
             trash: settings.root.join("trash"),
             docker: settings.docker.clone(),
         };
@@ -89,13 +94,26 @@ impl Embedded {
     /// Says what the store takes and how much of it nobody needs.
     pub async fn usage(&self) -> Result<Usage, EngineError> {
         let usage = self.shared.store.usage().await;
-        usage.map_err(|error| error.into_engine(Operation::ListImages, "the embedded engine"))
+        let mut usage =
+            usage.map_err(|error| error.into_engine(Operation::ListImages, "the embedded engine"))?;
+        let snapshots = self.shared.snapshot_usage().await.map_err(|error| {
+            super::container::failure(Operation::ListSnapshots, "the embedded engine", error.into())
+        })?;
+        (usage.snapshots, usage.snapshot_bytes) = (snapshots.count, snapshots.bytes);
+        usage.unneeded.snapshots = snapshots.unneeded.0;
+        usage.unneeded.bytes += snapshots.unneeded.1;
+        Ok(usage)
     }
 
     /// Removes what no name, container or running process needs.
     pub async fn prune(&self) -> Result<Freed, EngineError> {
+        // They need layers, so they come first.
+        let (snapshots, bytes) = self.shared.sweep_snapshots(Extent::Idle).await.map_err(|error| {
+            super::container::failure(Operation::RemoveSnapshot, "what nobody needs", error.into())
+        })?;
         let freed = self.shared.store.gc().await;
-        freed.map_err(|error| error.into_engine(Operation::RemoveImage, "what nobody needs"))
+        let freed = freed.map_err(|error| error.into_engine(Operation::RemoveImage, "what nobody needs"))?;
+        Ok(Freed { snapshots, bytes: freed.bytes + bytes, ..freed })
     }
 
     pub(super) fn of_directory(&self, directory: Directory, id: String, name: String) -> EmbeddedContainer {
@@ -107,7 +125,12 @@ impl Engine for Embedded {
     type Container = EmbeddedContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { private_networks: !rootless::is_needed() }
+        Capabilities {
+            private_networks: !rootless::is_needed(),
+            newest_time: true,
+            control_groups: cgroup::host() != cgroup::Host::None,
+            all_ids: !rootless::is_needed(),
+        }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {
@@ -165,7 +188,37 @@ impl Engine for Embedded {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<EmbeddedContainer, EngineError> {
-        self.create_container(spec).await
+        self.create_container(spec, None).await
+    }
+
+    async fn restore(
+        &self,
+        spec: &ContainerSpec,
+        snapshot: &SnapshotId,
+    ) -> Result<EmbeddedContainer, EngineError> {
+        self.create_container(spec, Some(snapshot)).await
+    }
+
+    async fn snapshots(&self, labels: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        let failed = |error: std::io::Error| {
+            super::container::failure(Operation::ListSnapshots, "the embedded engine", error.into())
+        };
+        let mut found = Vec::new();
+        for place in self.shared.places().map_err(failed)? {
+            let Some(snapshot) = place.snapshot().map_err(failed)? else { continue };
+            if labels.iter().all(|(key, value)| snapshot.labels.get(key) == Some(value)) {
+                let (image, labels) = (snapshot.image, snapshot.labels);
+                found.push(SnapshotRecord { id: place.id(), image, labels });
+            }
+        }
+        Ok(found)
+    }
+
+    async fn remove_snapshot(&self, snapshot: &SnapshotId) -> Result<(), EngineError> {
+        let Some(place) = self.shared.place(snapshot) else { return Ok(()) };
+        let removed = self.shared.remove_place(&place).await;
+        removed
+            .map_err(|error| super::container::failure(Operation::RemoveSnapshot, &snapshot.0, error.into()))
     }
 
     async fn containers(

@@ -33,6 +33,10 @@ pub(super) enum Job {
     Unpack { blob: PathBuf, compression: Compression, to: PathBuf },
     /// Pack what a container has written as a layer, to standard output.
     Pack { tree: PathBuf, newest: Option<i64> },
+    /// Copy trees, the lowest first, to the new tree `to`, each over those before. Several are to lie above those of `below`.
+    Merge { trees: Vec<PathBuf>, below: Option<Root>, to: PathBuf },
+    /// Tell how many bytes the files in directories have.
+    Measure { directories: Vec<PathBuf> },
     /// Unpack a tar archive, which comes on standard input, into a container.
     Put { root: Root, at: PathBuf },
     /// Pack a file or directory of a container, to standard output.
@@ -69,6 +73,14 @@ impl Job {
         match self {
             Self::Unpack { blob, compression, to } => unpack(&blob, compression, &to),
             Self::Pack { tree, newest } => pack(&tree, newest),
+            Self::Merge { trees, below, to } => merge(&trees, below, &to),
+            Self::Measure { directories } => {
+                let mut answer = Answer::default();
+                for directory in directories {
+                    answer.size += layer::measure(open(&directory)?.as_fd())?;
+                }
+                Ok(answer)
+            }
             Self::Put { root, at } => {
                 let input = BufReader::with_capacity(BUFFER, io::stdin().lock());
                 layer::extract(input, root.open()?.as_fd(), &at)?;
@@ -119,6 +131,19 @@ fn pack(tree: &Path, newest: Option<i64>) -> Result<Answer, Trouble> {
     let packed = layer::pack(open(tree)?.as_fd(), &mut output, &options)?;
     output.flush()?;
     Ok(Answer { digest: Some(packed.diff_id), size: packed.size, entries: packed.skipped.len() as u64 })
+}
+
+fn merge(trees: &[PathBuf], below: Option<Root>, to: &Path) -> Result<Answer, Trouble> {
+    fs::create_dir(to)?;
+    let onto = open(to)?;
+    let mut answer = Answer::default();
+    for tree in trees {
+        answer.size += layer::merge(open(tree)?.as_fd(), onto.as_fd(), markers())?;
+    }
+    if let Some(below) = below {
+        layer::trim(onto.as_fd(), below.open()?.as_fd(), markers())?;
+    }
+    Ok(answer)
 }
 
 impl Root {

@@ -21,6 +21,7 @@ mod container;
 mod create;
 mod end;
 mod engine;
+mod freeze;
 mod helper;
 mod import;
 mod jobs;
@@ -32,6 +33,8 @@ mod network;
 mod overlay;
 mod record;
 mod rootless;
+mod seal;
+mod snapshot;
 pub(crate) mod store;
 
 pub use container::EmbeddedContainer;

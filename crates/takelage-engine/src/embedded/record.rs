@@ -10,7 +10,7 @@ use std::{
 use fs_err as fs;
 use indexmap::IndexMap;
 use rustix::process::Pid;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{ContainerState, ExecSpec, ImageId};
 
@@ -35,9 +35,22 @@ pub(super) struct Record {
     pub(super) stop_signal: i32,
     /// What its monitor runs.
     pub(super) monitor: super::monitor::Monitor,
+    /// How many of the lower trees of its stack are snapshots'; the others are its image's.
+    #[serde(default)]
+    pub(super) above: usize,
 }
 
 impl Record {
+    /// Returns the trees of the snapshots that it goes on from, the highest first.
+    pub(super) fn above(&self) -> &[PathBuf] {
+        self.monitor.stack.lowers.get(..self.above).unwrap_or_default()
+    }
+
+    /// Returns the trees of its image, the highest first.
+    pub(super) fn below(&self) -> &[PathBuf] {
+        self.monitor.stack.lowers.get(self.above..).unwrap_or_default()
+    }
+
     /// Adds what holds for every command of the container: the agent knows nothing of it.
     pub(super) fn command(&self, spec: ExecSpec) -> ExecSpec {
         let mut env = self.env.clone();
@@ -90,7 +103,7 @@ pub(super) struct Directory(pub(super) PathBuf);
 impl Directory {
     /// Reads what the container is. `None`: there is none, or not yet.
     pub(super) fn record(&self) -> io::Result<Option<Record>> {
-        self.read("container.json")
+        read(&self.0.join("container.json"))
     }
 
     /// Whether it is written down what the container is, in whatever version.
@@ -100,7 +113,7 @@ impl Directory {
 
     /// Reads which processes it is.
     pub(super) fn running(&self) -> io::Result<Option<Running>> {
-        self.read("running.json")
+        read(&self.0.join("running.json"))
     }
 
     /// Whether it runs, and how it ended if not. `None`: it is gone.
@@ -138,14 +151,29 @@ impl Directory {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
 
-    fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> io::Result<Option<T>> {
-        match fs::read(self.0.join(name)) {
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+/// Reads a file. `None`: it is not there, or another version's.
+pub(super) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
+}
+
+/// Replaces a file by one rename, so that nobody sees half of it.
+pub(super) fn write(path: &Path, content: &impl Serialize) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    fs::write(&temporary, serde_json::to_vec(content)?)?;
+    fs::rename(temporary, path)
+}
+
+/// Draws an id: 64 hexadecimal digits, as Docker's.
+pub(super) fn id() -> io::Result<String> {
+    let mut bytes = [0_u8; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(hex::encode(bytes))
 }
 
 /// The status of a container that was killed.

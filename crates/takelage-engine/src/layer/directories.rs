@@ -44,6 +44,11 @@ impl Directories {
         }
     }
 
+    /// Whether something was noted of a directory.
+    pub(super) fn knows(&self, stat: &Stat) -> bool {
+        self.known.contains_key(&(stat.st_dev, stat.st_ino))
+    }
+
     /// Gives it to them, the last ones first. Those that an entry has replaced are gone.
     pub(super) fn finish(self, tree: &Tree<'_>) -> std::result::Result<(), LayerError> {
         for last in self.last.iter().rev() {

@@ -14,6 +14,8 @@
 //! | `members`: all entries | `walk`: all files |
 //! | `tree`, `build`, `directories`: files | `xattr`, `tree`: files |
 //! | `unpack`: the rules of layers | `pack`, `packer`: the rules of layers |
+//!
+//! `merge` and `remove` read no archive and write none.
 
 mod build;
 mod digesting;
@@ -26,6 +28,7 @@ mod limits;
 mod marker;
 mod member;
 mod members;
+mod merge;
 mod name;
 mod output;
 mod pack;
@@ -42,6 +45,7 @@ mod xattr;
 pub(crate) use error::LayerError;
 pub(crate) use limits::Limits;
 pub(crate) use marker::Namespace;
+pub(crate) use merge::{merge, trim};
 #[cfg(test)]
 pub(crate) use pack::Packed;
 pub(crate) use pack::{ArchiveOptions, Mounts, PackOptions, archive, pack};
@@ -49,6 +53,7 @@ pub(crate) use remove::remove;
 #[cfg(test)]
 pub(crate) use unpack::Unpacked;
 pub(crate) use unpack::{LeftOut, Omission, extract, unpack};
+pub(crate) use walk::measure;
 
 #[cfg(test)]
 mod tests;

@@ -82,6 +82,24 @@ impl Walk {
     }
 }
 
+/// Returns how many bytes the files below a directory have.
+pub(crate) fn measure(tree: BorrowedFd<'_>) -> std::result::Result<u64, LayerError> {
+    let root = Name::default();
+    let top = tree::open_directory(tree, b".").map_err(LayerError::tree("open", &root))?;
+    let mut walk = Walk::new(top, root);
+    let mut bytes = 0;
+    while let Some(found) = walk.next()? {
+        if found.kind() == FileType::RegularFile {
+            bytes += found.stat.stx_size;
+        } else if found.kind() == FileType::Directory
+            && let Ok(directory) = tree::open_directory(&found.parent, found.component())
+        {
+            walk.descend(&found.name, Rc::new(directory)).map_err(LayerError::tree("read", &found.name))?;
+        }
+    }
+    Ok(bytes)
+}
+
 impl Found {
     /// Returns its name in the directory that it lies in.
     pub(super) fn component(&self) -> &[u8] {

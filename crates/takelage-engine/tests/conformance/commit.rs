@@ -67,7 +67,7 @@ pub(crate) async fn the_image_has_the_given_metadata_and_no_other<E: Engine>(ben
             say(&container, "echo change > /srv/change 2>/dev/null || echo change > /etc/change || true")
                 .await;
             for wanted in variants {
-                let made = container.commit(&wanted, None).await.unwrap();
+                let made = container.commit(&wanted, None, None).await.unwrap();
                 let layers = made.config.layers.clone();
                 assert_eq!(layers[..1], bench.image.config.layers[..]);
                 let mut wanted = wanted;
@@ -93,7 +93,7 @@ pub(crate) async fn the_layer_has_the_changes_and_no_others<E: Engine>(bench: Be
         .with(&root, async |container| {
             let script = "echo new > /srv/new; rm /etc/group; chmod 700 /root; echo x > /tmp/volatile";
             say(&container, script).await;
-            made = Some(container.commit(&wanted, None).await.unwrap());
+            made = Some(container.commit(&wanted, None, None).await.unwrap());
             assert_eq!(say(&container, "cat /srv/new").await, "new");
         })
         .await;
@@ -150,7 +150,7 @@ pub(crate) async fn mount_points_stay_with_the_container<E: Engine>(bench: Bench
                 "from the hostfrom the host"
             );
             say(&container, "echo new > /srv/new; mkdir /srv/mine").await;
-            let made = container.commit(&wanted, Some(&name)).await.unwrap();
+            let made = container.commit(&wanted, Some(&name), None).await.unwrap();
             check(&made, &wanted, &made.config.layers);
             assert_eq!(top_layer(&bench, &made, name.as_str()).await, ["srv/mine", "srv/new"]);
             bench.engine.remove_image(name.as_str()).await.unwrap();
@@ -160,7 +160,7 @@ pub(crate) async fn mount_points_stay_with_the_container<E: Engine>(bench: Bench
     let spec = ContainerSpec { volumes: vec![volume(&shared, "/opt/note")], ..bench.spec() };
     bench
         .with(&spec, async |container| {
-            let made = container.commit(&wanted, None).await.unwrap();
+            let made = container.commit(&wanted, None, None).await.unwrap();
             assert_eq!(made.config.layers, bench.image.config.layers);
             wanted.history.last_mut().unwrap().empty_layer = true;
             check(&made, &wanted, &bench.image.config.layers);
@@ -173,7 +173,7 @@ pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: B
     let mut wanted = wanted(&bench, |config| config.cmd = None);
     bench
         .with(&bench.spec(), async |container| {
-            let made = container.commit(&wanted, None).await.unwrap();
+            let made = container.commit(&wanted, None, None).await.unwrap();
             // An empty layer is no layer.
             assert_eq!(made.config.layers, bench.image.config.layers);
             wanted.history.last_mut().unwrap().empty_layer = true;
@@ -182,7 +182,7 @@ pub(crate) async fn a_container_without_changes_is_committed<E: Engine>(bench: B
             // A stopped container as well.
             container.stop(std::time::Duration::from_secs(10)).await.unwrap();
             let made =
-                container.commit(&ImageConfig { history: Vec::new(), ..config() }, None).await.unwrap();
+                container.commit(&ImageConfig { history: Vec::new(), ..config() }, None, None).await.unwrap();
             assert_eq!(made.config.layers, bench.image.config.layers);
             bench.engine.remove_image(&made.id.to_string()).await.unwrap();
         })
@@ -193,8 +193,10 @@ pub(crate) async fn nothing_else_stays_in_the_store<E: Engine>(bench: Bench<E>) 
     bench
         .with(&bench.spec(), async |container| {
             say(&container, "echo once > /srv/once").await;
-            let first = container.commit(&wanted(&bench, |config| config.cmd = None), None).await.unwrap();
-            let again = container.commit(&wanted(&bench, |config| config.cmd = None), None).await.unwrap();
+            let first =
+                container.commit(&wanted(&bench, |config| config.cmd = None), None, None).await.unwrap();
+            let again =
+                container.commit(&wanted(&bench, |config| config.cmd = None), None, None).await.unwrap();
             // Same files and same metadata are the same image: no time and no temporary id went in.
             assert_eq!(first, again);
             bench.engine.remove_image(&first.id.to_string()).await.unwrap();
@@ -202,4 +204,48 @@ pub(crate) async fn nothing_else_stays_in_the_store<E: Engine>(bench: Bench<E>) 
             assert!(bench.engine.image(&bench.image.id.to_string()).await.unwrap().is_some());
         })
         .await;
+}
+
+/// Makes the same changes in a container of its own and commits them.
+async fn made_of_equal_changes<E: Engine>(bench: &Bench<E>, newest: Option<i64>) -> ImageRecord {
+    let mut made = None;
+    bench
+        .with(&bench.spec(), async |container| {
+            let script = "echo new > /srv/new; ln /srv/new /srv/again; ln -s new /srv/link; mkdir -p /srv/a/b; \
+                rm /etc/group; touch -d '2001-02-03 04:05:06' /srv/old; touch -d '2100-01-01 00:00:00' /srv/ahead";
+            say(&container, script).await;
+            let wanted = wanted(bench, |config| config.cmd = None);
+            made = Some(container.commit(&wanted, None, newest).await.unwrap());
+        })
+        .await;
+    // The next one is made in another second.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    made.unwrap()
+}
+
+pub(crate) async fn equal_changes_make_an_equal_image_at_any_time<E: Engine>(bench: Bench<E>) {
+    const NEWEST: i64 = 1_600_000_000;
+    if !bench.engine.capabilities().newest_time {
+        return;
+    }
+    let first = made_of_equal_changes(&bench, Some(NEWEST)).await;
+    let again = made_of_equal_changes(&bench, Some(NEWEST)).await;
+    assert_eq!(first, again);
+    bench
+        .with(&spec(first.id), async |container| {
+            let times = say(&container, "cd /srv; stat -c %Y . new again link a/b ahead old").await;
+            assert_eq!(times, format!("{}981173106", format!("{NEWEST}\n").repeat(6)));
+        })
+        .await;
+    // Without it they are what they were.
+    let other = made_of_equal_changes(&bench, None).await;
+    assert_ne!(first, other);
+    bench
+        .with(&spec(other.id), async |container| {
+            assert_eq!(say(&container, "stat -c %Y /srv/ahead").await, "4102444800");
+        })
+        .await;
+    for made in [first, other] {
+        bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+    }
 }

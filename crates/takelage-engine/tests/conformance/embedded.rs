@@ -33,7 +33,7 @@ fn settings() -> Settings {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_systemd embedded_network);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_systemd embedded_network);
 
 mod embedded_alone {
     //! What only this engine has to be held to.
@@ -41,6 +41,8 @@ mod embedded_alone {
     use std::{collections::BTreeSet, path::Path};
 
     use takelage_engine::{Container as _, Engine as _};
+
+    use crate::base::say;
 
     /// What systemd makes where it takes a hierarchy of control groups for its own, and how it marks it.
     fn marks() -> BTreeSet<String> {
@@ -185,5 +187,77 @@ mod embedded_alone {
         later.unwrap();
         assert!(ended && ended_again, "{ran:?} {again:?}");
         assert!(left && swept, "{left} {swept}");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_chain_of_snapshots_may_be_long() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        crate::snapshot::chain(&bench, 120).await;
+    }
+
+    /// What lies in a directory of the store.
+    fn entries(name: &str) -> BTreeSet<std::path::PathBuf> {
+        let directory = super::settings().root.join("v1").join(name);
+        fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// A process that was killed in the middle leaves what is made up here; the next one that opens the store repairs it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_a_killed_process_leaves_of_a_snapshot_is_put_right() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let container = bench.engine.create(&bench.spec()).await.unwrap();
+        say(&container, "echo kept > /srv/kept").await;
+        container.stop(std::time::Duration::from_secs(10)).await.unwrap();
+        let directory = super::settings().root.join("v1/containers").join(&container.id().0);
+        let place = |id: &str| super::settings().root.join("v1/snapshots").join(id);
+        // The tree was on its way to a snapshot.
+        let (sealing, copying) = (place("00000000000000aa"), place("00000000000000ab"));
+        fs_err::create_dir(&sealing).unwrap();
+        fs_err::write(sealing.join("maker.json"), r#"{"process": 1, "began": 18446744073709551615}"#)
+            .unwrap();
+        let note = serde_json::json!({"container": container.id().0, "tree": directory.join("upper")});
+        fs_err::write(sealing.join("sealing.json"), note.to_string()).unwrap();
+        fs_err::rename(directory.join("upper"), sealing.join("tree")).unwrap();
+        // Another one was being copied.
+        fs_err::create_dir_all(copying.join("tree/srv")).unwrap();
+        takelage_engine::embedded::Embedded::open(&super::settings()).await.unwrap();
+        let left = (sealing.exists(), copying.exists());
+        container.start().await.unwrap();
+        let kept = say(&container, "cat /srv/kept").await;
+        // A container that stands still although nobody wants it to any more goes on, and can be removed.
+        let state = std::path::Path::new("/sys/fs/cgroup/freezer/takelage").join(&container.id().0);
+        if state.exists() {
+            fs_err::write(directory.join("frozen"), "").unwrap();
+            fs_err::write(state.join("freezer.state"), "FROZEN").unwrap();
+            takelage_engine::embedded::Embedded::open(&super::settings()).await.unwrap();
+            assert_eq!(say(&container, "cat /srv/kept").await, "kept");
+            fs_err::write(directory.join("frozen"), "").unwrap();
+            fs_err::write(state.join("freezer.state"), "FROZEN").unwrap();
+        }
+        container.remove().await.unwrap();
+        assert_eq!((left, kept.as_str()), ((false, false), "kept"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_tree_stays_as_long_as_a_container_has_it() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        let container = bench.engine.create(&bench.spec()).await.unwrap();
+        say(&container, "echo kept > /srv/kept").await;
+        container.stop(std::time::Duration::from_secs(10)).await.unwrap();
+        let snapshot = container.snapshot(&std::collections::BTreeMap::new()).await.unwrap();
+        let place = super::settings().root.join("v1/snapshots").join(&snapshot.0);
+        let restored = bench.engine.restore(&bench.spec(), &snapshot).await.unwrap();
+        bench.engine.remove_snapshot(&snapshot).await.unwrap();
+        container.start().await.unwrap();
+        let seen = (say(&container, "cat /srv/kept").await, say(&restored, "cat /srv/kept").await);
+        container.remove().await.unwrap();
+        let (during, listed) = (
+            entries("snapshots").contains(&place),
+            bench.engine.snapshots(&std::collections::BTreeMap::new()).await.unwrap(),
+        );
+        restored.remove().await.unwrap();
+        assert_eq!(seen, ("kept".to_owned(), "kept".to_owned()));
+        assert!(during && listed.iter().all(|found| found.id != snapshot));
+        assert!(!entries("snapshots").contains(&place));
     }
 }

@@ -69,9 +69,9 @@ async fn carry<A: Engine, B: Engine>(a: &Bench<A>, b: &Bench<B>, name: &str, for
     config.history.push(History::default());
     let mut made = None;
     a.with(&spec(base.id), async |container| {
-        container.put("/srv", files::tree()).await.unwrap();
+        container.put("/srv", files::tree(&a.engine)).await.unwrap();
         say(&container, "rm /etc/group; rm -r /run; chmod 700 /root; ln /etc/passwd /srv/again").await;
-        made = Some(container.commit(&config, Some(&name)).await.unwrap());
+        made = Some(container.commit(&config, Some(&name), None).await.unwrap());
     })
     .await;
     let made = made.unwrap();

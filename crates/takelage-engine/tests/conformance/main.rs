@@ -17,5 +17,7 @@ mod files;
 mod images;
 mod lifecycle;
 mod network;
+mod rootless;
+mod snapshot;
 mod stream;
 mod systemd;

@@ -3,7 +3,7 @@
 /// Makes a test of each function of the suite, in modules of the given names. The function that makes a bench returns
 /// `None` where the engine is missing.
 macro_rules! suite {
-    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $systemd:ident $network:ident) => {
+    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $snapshot:ident $systemd:ident $network:ident) => {
         tests! {
             $bench;
             $lifecycle = lifecycle:
@@ -49,7 +49,13 @@ macro_rules! suite {
                 the_layer_has_the_changes_and_no_others
                 mount_points_stay_with_the_container
                 a_container_without_changes_is_committed
+                equal_changes_make_an_equal_image_at_any_time
                 nothing_else_stays_in_the_store;
+            $snapshot = snapshot:
+                a_restored_container_has_the_files_of_the_snapshot
+                a_snapshot_is_listed_by_its_labels_until_it_is_removed
+                a_snapshot_is_one_moment_of_a_container_that_writes
+                snapshots_of_restored_containers_build_on_each_other;
             $systemd = systemd:
                 systemd_boots_and_stops
                 the_newest_systemd_boots

@@ -19,6 +19,10 @@ pub(crate) async fn booting<E: Engine>(bench: &Bench<E>) -> Option<ContainerSpec
 }
 
 async fn booting_from<E: Engine>(bench: &Bench<E>, name: &str) -> Option<ContainerSpec> {
+    if !bench.engine.capabilities().control_groups {
+        refuses(bench).await;
+        return None;
+    }
     let image = match bench.engine.image(name).await.unwrap() {
         Some(image) => image,
         // Another engine of this machine may have it.
@@ -73,7 +77,7 @@ pub(crate) async fn a_failed_unit_is_named<E: Engine>(bench: Bench<E>) {
             say(&container, &script).await;
             let mut config = bench.engine.image(IMAGE).await.unwrap().unwrap().config;
             config.history.push(History::default());
-            let image = container.commit(&config, None).await.unwrap();
+            let image = container.commit(&config, None, None).await.unwrap();
             bench.engine.tag(&image.id, &name.parse().unwrap()).await.unwrap();
             made = Some(image.id);
         })
@@ -92,7 +96,19 @@ pub(crate) async fn a_failed_unit_is_named<E: Engine>(bench: Bench<E>) {
     assert!(left.is_empty());
 }
 
+/// An engine that cannot boot a systemd says so.
+async fn refuses<E: Engine>(bench: &Bench<E>) {
+    let startup = Startup::Systemd(vec!["/lib/systemd/systemd".to_owned()]);
+    let spec = ContainerSpec { startup, ..bench.spec() };
+    let refused = bench.engine.create(&spec).await.map(|_| ());
+    assert!(matches!(refused, Err(EngineError::Unsupported { .. })), "{refused:?}");
+    assert!(bench.engine.containers(&spec.labels).await.unwrap().is_empty());
+}
+
 pub(crate) async fn a_systemd_that_dies_says_why<E: Engine>(bench: Bench<E>) {
+    if !bench.engine.capabilities().control_groups {
+        return refuses(&bench).await;
+    }
     for (command, why) in [("echo the last words; exit 5", "the last words"), ("sleep 1000", "systemctl")] {
         let command = ["/bin/sh", "-c", command].map(str::to_owned).to_vec();
         let spec = ContainerSpec { startup: Startup::Systemd(command), ..bench.spec() };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use takelage_engine::{
     ArchiveFormat, Capabilities, Chunk, Container, ContainerId, ContainerRecord, ContainerSpec,
     ContainerState, Engine, EngineError, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord, Progress,
-    Reference,
+    Reference, SnapshotId, SnapshotRecord,
 };
 use tokio::sync::mpsc;
 
@@ -76,6 +76,18 @@ impl Engine for NoEngine {
         Err(refuse(&spec.name))
     }
 
+    async fn restore(&self, spec: &ContainerSpec, _: &SnapshotId) -> Result<NoContainer, EngineError> {
+        Err(refuse(&spec.name))
+    }
+
+    async fn snapshots(&self, _: &BTreeMap<String, String>) -> Result<Vec<SnapshotRecord>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_snapshot(&self, _: &SnapshotId) -> Result<(), EngineError> {
+        Ok(())
+    }
+
     async fn containers(&self, _: &BTreeMap<String, String>) -> Result<Vec<ContainerRecord>, EngineError> {
         Ok(Vec::new())
     }
@@ -118,7 +130,16 @@ impl Container for NoContainer {
         match *self {}
     }
 
-    async fn commit(&self, _: &ImageConfig, _: Option<&Reference>) -> Result<ImageRecord, EngineError> {
+    async fn commit(
+        &self,
+        _: &ImageConfig,
+        _: Option<&Reference>,
+        _: Option<i64>,
+    ) -> Result<ImageRecord, EngineError> {
+        match *self {}
+    }
+
+    async fn snapshot(&self, _: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {
         match *self {}
     }
 

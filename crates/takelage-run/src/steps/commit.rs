@@ -38,8 +38,9 @@ impl<E: Engine> Session<E> {
             self.interruptible(container.stop(std::time::Duration::from_secs(10))).await?;
             let config = self.configuration(&plan).await;
             let name = own_name(&self.id, &plan.image.name).parse()?;
+            let newest = self.options.source_date_epoch;
             // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
-            let record = container.commit(&config, plan.last.then_some(&name)).await?;
+            let record = container.commit(&config, plan.last.then_some(&name), newest).await?;
             Ok((Outcome::Done { summary: record.id.0.short() }, record))
         })
         .await

@@ -31,10 +31,11 @@ fn report(usage: &Usage, freed: Freed, dry_run: bool) -> serde_json::Value {
         "images": usage.images.iter().map(image).collect::<Vec<_>>(),
         "packed": usage.blobs,
         "unpacked": usage.layers,
+        "snapshots": {"count": usage.snapshots, "bytes": usage.snapshot_bytes},
         "dry_run": dry_run,
         "freed": {
             "images": freed.images, "packed_layers": freed.blobs, "unpacked_layers": freed.layers,
-            "leftovers": freed.leftovers, "bytes": freed.bytes,
+            "snapshots": freed.snapshots, "leftovers": freed.leftovers, "bytes": freed.bytes,
         },
     })
 }
@@ -47,15 +48,18 @@ fn text(usage: &Usage, freed: Freed, dry_run: bool) -> String {
     });
     let verb = if dry_run { "would free" } else { "freed" };
     format!(
-        "{}\nimages take {} packed and {} unpacked\n{verb} {}: {} images without a name, {} packed and {} unpacked \
-         layers, {} leftovers\n",
+        "{}\nimages take {} packed and {} unpacked, {} snapshots take {}\n{verb} {}: {} images without a name, {} packed \
+         and {} unpacked layers, {} snapshots, {} leftovers\n",
         looking::table(&["IMAGE", "SIZE", "CONTAINERS", "NAMES"], rows),
         looking::size(usage.blobs),
         looking::size(usage.layers),
+        usage.snapshots,
+        looking::size(usage.snapshot_bytes),
         looking::size(freed.bytes),
         freed.images,
         freed.blobs,
         freed.layers,
+        freed.snapshots,
         freed.leftovers,
     )
 }

@@ -56,6 +56,7 @@ impl Garbage {
             images: self.images.len(),
             blobs: self.blobs.len(),
             layers: self.layers.len(),
+            snapshots: 0,
             leftovers: self.temporary.len() + self.partial.len(),
             bytes: sized(&self.blobs) + sized(&self.layers) + temporary + partial,
         }
@@ -174,7 +175,8 @@ impl Inner {
     /// before the lease on the same ends.
     fn in_use(&self, leased: HashSet<Digest>) -> Result<HashSet<Digest>, StoreError> {
         let mut in_use = leased;
-        in_use.extend(self.pins()?.into_iter().flat_map(|(_, pin)| pin.digests));
+        let pins = self.pins()?.into_iter().chain(self.snapshot_pins()?);
+        in_use.extend(pins.flat_map(|(_, pin)| pin.digests));
         Ok(in_use)
     }
 

@@ -17,18 +17,16 @@ use std::{
     io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::LazyLock,
-    time::Duration,
 };
 
 use futures_util::{StreamExt, TryStreamExt};
-use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 use takelage_model::Digest;
 
 use super::{
     LayerBlob, Lease, Store, StoreError, Unpacked,
     add::Known,
+    boot::{BOOT, has_survived, settle},
     error::Named,
     lease::{PIN, Pin},
     lock::Lock,
@@ -39,14 +37,6 @@ use crate::{ImageId, archive::Compression};
 
 /// As many layers are unpacked at once.
 const AT_ONCE: usize = 3;
-
-/// A tree that is not settled after this time will not be by the process that made it.
-const SETTLING: Duration = Duration::from_secs(120);
-
-/// This boot of the machine. Empty where the kernel does not tell: then trees are trusted as they are.
-static BOOT: LazyLock<String> = LazyLock::new(|| {
-    fs_err::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-});
 
 /// The file `layer.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +65,16 @@ impl Trees {
 }
 
 impl Store {
+    /// Keeps for the snapshot in one directory what is kept for the container in another.
+    pub(crate) async fn pin_like(&self, container: &Path, snapshot: &Path) -> Result<(), StoreError> {
+        let (from, to) = (container.join(PIN), snapshot.join(PIN));
+        let work = move |inner: &Inner| {
+            let held = inner.shared()?;
+            inner.replace(&held, &to, &fs_err::read(&from).named(&from)?)
+        };
+        self.blocking(work).await
+    }
+
     /// Unpacks the layers of an image that are not there yet.
     pub(crate) async fn layer_trees(&self, id: ImageId) -> Result<Trees, StoreError> {
         let (image, lease) = self
@@ -178,16 +178,7 @@ impl Inner {
         if description(&directory)?.is_none() || !tree.is_dir() {
             return Ok(None);
         }
-        let mark = directory.join("boot");
-        let Ok(metadata) = fs_err::metadata(&mark) else { return Ok(Some(tree)) };
-        if fs_err::read_to_string(&mark).is_ok_and(|boot| boot != *BOOT) {
-            return Ok(None);
-        }
-        if metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > SETTLING)) {
-            // The process that made it ended before it could see to it.
-            settle(directory);
-        }
-        Ok(Some(tree))
+        Ok(has_survived(&directory).then_some(tree))
     }
 
     /// Gives a tree that is whole its place. Whoever calls this has the layer's lock.
@@ -223,27 +214,5 @@ pub(super) fn description(directory: &Path) -> Result<Option<Description>, Store
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(StoreError::file(&path, error)),
-    }
-}
-
-/// Waits on a thread of its own until the disk has a tree, and then says so. Nobody waits for that: if the process
-/// ends before, the tree counts until the machine stops.
-fn settle(directory: PathBuf) {
-    let work = move || -> Result<(), StoreError> {
-        // By the open directory, since another may have its name by now.
-        let open = fs_err::File::open(&directory).named(&directory)?.into_parts().0;
-        rustix::fs::syncfs(&open).named(&directory)?;
-        match rustix::fs::unlinkat(&open, "boot", AtFlags::empty()) {
-            Err(rustix::io::Errno::NOENT) => Ok(()),
-            result => result.named(&directory),
-        }
-    };
-    let spawned = std::thread::Builder::new().name("settle".to_owned()).spawn(move || {
-        if let Err(error) = work() {
-            tracing::debug!(error = &error as &dyn std::error::Error, "a layer is not settled");
-        }
-    });
-    if let Err(error) = spawned {
-        tracing::debug!(%error, "a layer is not settled");
     }
 }

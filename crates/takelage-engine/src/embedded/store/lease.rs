@@ -4,7 +4,8 @@
 //! store's lock and before one looks whether it is there, and collecting garbage reads all leases under the same lock
 //! alone: so nothing goes away between the look and the use. A lease whose lock is free is a dead process's.
 //!
-//! A container needs what stands in its `image.json`. It is written while a lease still holds the same.
+//! A container, or a snapshot of one, needs what stands in its `image.json`. It is written while a lease or another one
+//! still holds the same.
 
 use std::{
     collections::HashSet,
@@ -83,8 +84,17 @@ impl Inner {
 
     /// Reads what containers need, with the containers' names.
     pub(super) fn pins(&self) -> Result<Vec<(String, Pin)>, StoreError> {
+        self.pins_in("containers")
+    }
+
+    /// Reads what snapshots need, with the snapshots' names.
+    pub(super) fn snapshot_pins(&self) -> Result<Vec<(String, Pin)>, StoreError> {
+        self.pins_in("snapshots")
+    }
+
+    fn pins_in(&self, place: &str) -> Result<Vec<(String, Pin)>, StoreError> {
         let mut pins = Vec::new();
-        for directory in entries(&self.directory("containers"))? {
+        for directory in entries(&self.directory(place))? {
             let path = directory.join(PIN);
             let bytes = match fs_err::read(&path) {
                 Ok(bytes) => bytes,

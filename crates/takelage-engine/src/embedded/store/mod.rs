@@ -10,6 +10,7 @@
 //!   partial/HEX              a blob that is being fetched, or was when its writer ended; see `fetch`
 //!   leases/NAME              digests that a running process needs; see `lease`
 //!   containers/NAME/         the containers' own; `image.json` names what one needs of the store
+//!   snapshots/NAME/          the same for snapshots
 //!   temporary/NAME           what is being written, or was when its writer ended
 //!   locks/NAME               see `lock`
 //! ```
@@ -25,6 +26,7 @@
 
 mod add;
 mod blob;
+pub(crate) mod boot;
 mod error;
 mod export;
 mod fetch;

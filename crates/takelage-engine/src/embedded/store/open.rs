@@ -22,8 +22,8 @@ use crate::ImageId;
 const FORMAT: &str = "v1";
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Its directories.
-const DIRECTORIES: [&str; 7] =
-    ["blobs/sha256", "layers", "partial", "leases", "containers", "temporary", "locks"];
+const DIRECTORIES: [&str; 8] =
+    ["blobs/sha256", "layers", "partial", "leases", "containers", "snapshots", "temporary", "locks"];
 
 /// The images of the embedded engine. Cheap to clone; clones are one user of the store.
 #[derive(Clone, Debug)]
@@ -65,6 +65,11 @@ impl Store {
     /// Returns the directory in which each container has one of its own.
     pub(crate) fn containers(&self) -> PathBuf {
         self.inner.directory("containers")
+    }
+
+    /// Returns the directory in which each snapshot has one of its own.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.inner.directory("snapshots")
     }
 
     /// Does what waits for the disk on a thread for that.

@@ -17,6 +17,8 @@ pub struct Freed {
     pub layers: usize,
     /// What was being written or fetched when its process ended.
     pub leftovers: usize,
+    /// Snapshots whose makers have ended.
+    pub snapshots: usize,
     /// All of it.
     pub bytes: u64,
 }
@@ -30,6 +32,10 @@ pub struct Usage {
     pub blobs: u64,
     /// Bytes of all unpacked layers.
     pub layers: u64,
+    /// How many snapshots there are.
+    pub snapshots: usize,
+    /// Bytes of what containers had written when their snapshots were taken.
+    pub snapshot_bytes: u64,
     /// What removing it would give back this moment.
     pub unneeded: Freed,
 }
@@ -61,7 +67,7 @@ impl Store {
             for path in entries(&inner.blobs())? {
                 blobs += fs_err::metadata(&path).named(&path)?.len();
             }
-            Ok(Usage { images: inner.image_usage()?, blobs, layers, unneeded })
+            Ok(Usage { images: inner.image_usage()?, blobs, layers, unneeded, ..Usage::default() })
         })
         .await
     }

@@ -6,6 +6,7 @@ mod duplicates;
 mod extract;
 mod gnu;
 mod hostile;
+mod merge;
 mod overlay;
 mod pack;
 mod remove;

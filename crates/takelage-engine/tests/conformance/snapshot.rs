@@ -1,0 +1,294 @@
+//! Snapshots are taken, gone back to, and go.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use takelage_engine::{Container, ContainerSpec, Engine, EngineError, History, SnapshotId, Startup};
+
+use crate::{
+    base::{Bench, LABEL, say, sh},
+    files,
+};
+
+/// Labels that no other test has.
+fn labels(of: &str) -> BTreeMap<String, String> {
+    [(LABEL.to_owned(), format!("snapshot {of} {}", std::process::id()))].into()
+}
+
+/// Takes a snapshot, of a stopped container where the engine cannot take one of a container that runs.
+async fn taken<E: Engine>(bench: &Bench<E>, container: &E::Container, of: &str) -> SnapshotId {
+    let stop = !bench.engine.capabilities().control_groups;
+    if stop {
+        container.stop(Duration::from_secs(10)).await.unwrap();
+    }
+    let snapshot = container.snapshot(&labels(of)).await.unwrap();
+    if stop {
+        container.start().await.unwrap();
+    }
+    snapshot
+}
+
+async fn stopped(container: &impl Container, of: &str) -> SnapshotId {
+    container.stop(Duration::from_secs(10)).await.unwrap();
+    let snapshot = container.snapshot(&labels(of)).await.unwrap();
+    container.start().await.unwrap();
+    snapshot
+}
+
+/// Runs `test` with a container that is restored.
+async fn with<E: Engine>(bench: &Bench<E>, snapshot: &SnapshotId, test: impl AsyncFnOnce(E::Container)) {
+    let container = bench.engine.restore(&bench.spec(), snapshot).await.unwrap();
+    let result =
+        futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(test(container.clone()))).await;
+    container.remove().await.unwrap();
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+async fn remove<E: Engine>(bench: &Bench<E>, snapshots: impl IntoIterator<Item = SnapshotId>) {
+    for snapshot in snapshots {
+        bench.engine.remove_snapshot(&snapshot).await.unwrap();
+        bench.engine.remove_snapshot(&snapshot).await.unwrap();
+    }
+}
+
+/// What an export says of all files but those that each container has of its own.
+async fn exported(container: &impl Container, scratch: &Path) -> BTreeMap<String, String> {
+    let path = scratch.join("exported.tar");
+    container.export(&path).await.unwrap();
+    let own =
+        ["", ".", "dev", "etc", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab", ".dockerenv"];
+    let all = files::read(fs_err::File::open(&path).unwrap()).into_iter();
+    all.filter(|(name, _)| !own.contains(&name.as_str()) && !name.starts_with("dev/"))
+        .map(|(name, entry)| (name, format!("{entry:?}")))
+        .collect()
+}
+
+fn same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
+    let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    let short = |text: Option<&String>| text.map(|text| text.chars().take(120).collect::<String>());
+    let different = names.into_iter().filter(|name| a.get(*name) != b.get(*name));
+    let different: Vec<_> = different.map(|name| (name, short(a.get(name)), short(b.get(name)))).collect();
+    assert!(different.is_empty(), "{different:#?}");
+}
+
+/// Files of the image that go, directories that are removed and made anew, links, owners. Not a link to a file of the image:
+/// Docker's commit makes two files of it.
+const CHANGES: &str = "rm /etc/group; rm -r /run; mkdir /run; echo x > /run/new; chmod 700 /root; \
+    ln -s nowhere /srv/link; mkdir -p /srv/a/b; echo y > /srv/a/b/c; ln /srv/a/b/c /srv/again; \
+    chown 1000:1001 /srv/a/b/c; chmod 4750 /srv/a/b/c; dd if=/dev/zero of=/srv/big bs=1M count=3 2>/dev/null";
+
+pub(crate) async fn a_restored_container_has_the_files_of_the_snapshot<E: Engine>(bench: Bench<E>) {
+    for of in ["running", "stopped"] {
+        let mut snapshot = None;
+        let mut before = BTreeMap::new();
+        bench
+            .with(&bench.spec(), async |container| {
+                container.put("/srv", files::tree(&bench.engine)).await.unwrap();
+                say(&container, CHANGES).await;
+                before = exported(&container, &bench.scratch).await;
+                snapshot = Some(match of {
+                    "running" => taken(&bench, &container, of).await,
+                    _ => stopped(&container, of).await,
+                });
+                same(&before, &exported(&container, &bench.scratch).await);
+                // What comes later is not in it.
+                say(&container, "rm -r /srv/a; echo later > /srv/later; chmod 755 /root; echo z >> /run/new")
+                    .await;
+            })
+            .await;
+        let snapshot = snapshot.unwrap();
+        // Its container is gone, it is not.
+        for _ in 0..2 {
+            with(&bench, &snapshot, async |container| {
+                same(&before, &exported(&container, &bench.scratch).await);
+                assert_eq!(
+                    say(&container, "stat -c %h /srv/again; cat /run/new; ls /run").await,
+                    "2\nx\nnew"
+                );
+                // What is done in one restored container is not in the next.
+                say(&container, "rm -r /srv/tree; echo again > /run/new").await;
+            })
+            .await;
+        }
+        remove(&bench, [snapshot]).await;
+    }
+}
+
+pub(crate) async fn a_snapshot_is_listed_by_its_labels_until_it_is_removed<E: Engine>(bench: Bench<E>) {
+    let labels = labels("listed");
+    bench
+        .with(&bench.spec(), async |container| {
+            let (first, second) =
+                (taken(&bench, &container, "listed").await, taken(&bench, &container, "listed").await);
+            assert_ne!(first, second);
+            let listed = bench.engine.snapshots(&labels).await.unwrap();
+            assert_eq!(listed.len(), 2, "{listed:?}");
+            for found in listed {
+                assert!(found.id == first || found.id == second, "{found:?}");
+                assert_eq!((found.image, &found.labels[LABEL]), (bench.image.id, &labels[LABEL]));
+            }
+            assert!(bench.engine.images(&labels).await.unwrap().is_empty());
+            remove(&bench, [first]).await;
+            assert_eq!(bench.engine.snapshots(&labels).await.unwrap().len(), 1);
+            remove(&bench, [second.clone()]).await;
+            assert!(bench.engine.snapshots(&labels).await.unwrap().is_empty());
+            let gone = bench.engine.restore(&bench.spec(), &second).await.err().unwrap();
+            assert!(matches!(&gone, EngineError::NoSuchSnapshot { id } if *id == second), "{gone:?}");
+        })
+        .await;
+}
+
+pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engine>(bench: Bench<E>) {
+    if !bench.engine.capabilities().control_groups {
+        let spec = bench.spec();
+        let container = bench.engine.create(&spec).await.unwrap();
+        say(&container, "echo x > /srv/x").await;
+        let refused = container.snapshot(&labels("refused")).await;
+        container.remove().await.unwrap();
+        assert!(matches!(refused, Err(EngineError::Unsupported { .. })), "{refused:?}");
+        return;
+    }
+    // Two files that grow one after the other: never by more than one line apart.
+    let script = "while :; do echo line >> /srv/first; echo line >> /srv/second; done";
+    let startup = Startup::Command(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
+    let spec = ContainerSpec { startup, ..bench.spec() };
+    bench
+        .with(&spec, async |container| {
+            let mut snapshots = Vec::new();
+            for _ in 0..3 {
+                // It has written something, and something since the last one.
+                let lines = "wc -l < /srv/second 2>/dev/null || echo 0";
+                let before: u64 = say(&container, lines).await.trim().parse().unwrap();
+                let script = format!("until [ $({lines}) -gt {before} ]; do sleep 0.1; done");
+                say(&container, &script).await;
+                snapshots.push(taken(&bench, &container, "writes").await);
+            }
+            let lines = async |container: &E::Container| {
+                let said = say(container, "wc -l < /srv/first; wc -l < /srv/second").await;
+                let lines: Vec<i64> = said.lines().map(|line| line.trim().parse().unwrap()).collect();
+                (lines[0], lines[1])
+            };
+            let before = lines(&container).await.0;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            assert!(lines(&container).await.0 > before, "it goes on");
+            let mut last = 0;
+            for snapshot in snapshots {
+                with(&bench, &snapshot, async |restored| {
+                    let (first, second) = lines(&restored).await;
+                    assert!(first > last && (0..=1).contains(&(first - second)), "{last} {first} {second}");
+                    last = first;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    assert_eq!(lines(&restored).await, (first, second), "nothing runs in it");
+                })
+                .await;
+                remove(&bench, [snapshot]).await;
+            }
+        })
+        .await;
+}
+
+pub(crate) async fn snapshots_of_restored_containers_build_on_each_other<E: Engine>(bench: Bench<E>) {
+    chain(&bench, 4).await;
+}
+
+/// Makes a chain of so many snapshots, each of a container that was restored from the one before, and an image at its end.
+pub(crate) async fn chain<E: Engine>(bench: &Bench<E>, length: usize) {
+    let mut snapshots = Vec::new();
+    let mut container = bench.engine.create(&bench.spec()).await.unwrap();
+    for number in 0..length {
+        // A file is added, one is changed, one of two before goes.
+        let script = format!(
+            "echo {number} > /srv/{number}; echo {number} >> /srv/all; rm -f /srv/{}; rm -rf /opt; mkdir -p /opt; echo {number} > /opt/{number}",
+            number.wrapping_sub(2)
+        );
+        say(&container, &script).await;
+        let snapshot = stopped(&container, "chain").await;
+        container.remove().await.unwrap();
+        container = bench.engine.restore(&bench.spec(), &snapshot).await.unwrap();
+        snapshots.push(snapshot);
+    }
+    let expected = format!("{}\n{}\n{}\nall\n{}", length, length - 2, length - 1, length - 1);
+    let look = "wc -l < /srv/all; ls /srv | grep -v all; echo all; ls /opt";
+    let seen = say(&container, look).await;
+    let mut config = bench.image.config.clone();
+    config.history.push(History::default());
+    let made = container.commit(&config, None, None).await.unwrap();
+    container.remove().await.unwrap();
+    // The last one is whole without those before.
+    let last = snapshots.pop().unwrap();
+    remove(bench, snapshots.into_iter().rev()).await;
+    let mut restored = String::new();
+    with(bench, &last, async |container| restored = say(&container, look).await).await;
+    remove(bench, [last]).await;
+    let mut committed = String::new();
+    bench
+        .with(&crate::base::spec(made.id), async |container| {
+            committed = say(&container, look).await;
+            assert!(!sh(&container, "ls /srv/0").await.success());
+        })
+        .await;
+    bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+    assert_eq!((seen, restored, committed), (expected.clone(), expected.clone(), expected));
+}
+
+/// How long it takes, in seconds: the median of five.
+async fn seconds(mut work: impl AsyncFnMut()) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        work().await;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    times[2]
+}
+
+/// Returns how long snapshots and commits of an unchanged container take, and a snapshot of one that is stopped and has
+/// written many files.
+pub(crate) async fn costs<E: Engine>(bench: &Bench<E>) -> [f64; 3] {
+    let mut costs = [0.0; 3];
+    let mut snapshots = Vec::new();
+    bench
+        .with(&bench.spec(), async |container| {
+            costs[0] =
+                seconds(async || snapshots.push(container.snapshot(&labels("cost")).await.unwrap())).await;
+            costs[1] = seconds(async || {
+                let made = container.commit(&bench.image.config, None, None).await.unwrap();
+                // Of an image without changes it may be the image itself.
+                if made.id != bench.image.id {
+                    bench.engine.remove_image(&made.id.to_string()).await.unwrap();
+                }
+            })
+            .await;
+            say(&container, "mkdir /srv/d; for i in $(seq 1000); do echo $i > /srv/d/$i; done").await;
+            say(&container, "dd if=/dev/zero of=/srv/big bs=1M count=100 2>/dev/null").await;
+            container.stop(Duration::from_secs(10)).await.unwrap();
+            let start = Instant::now();
+            snapshots.push(container.snapshot(&labels("cost")).await.unwrap());
+            costs[2] = start.elapsed().as_secs_f64();
+        })
+        .await;
+    remove(bench, snapshots).await;
+    costs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "the figures, for whoever looks at the output of the test")]
+async fn docker_embedded_a_snapshot_costs_a_small_part_of_a_commit_of_dockers() {
+    let (Some((docker, _one)), Some((embedded, _other))) =
+        (crate::docker::bench().await, crate::embedded::bench().await)
+    else {
+        return;
+    };
+    let [_, commit, _] = costs(&docker).await;
+    let [unchanged, _, stopped] = costs(&embedded).await;
+    println!("docker commit {commit:.4} s, snapshot unchanged {unchanged:.4} s, of 100 MB {stopped:.4} s");
+    // The goal is 0.02; a machine that is busy with other tests is given some room.
+    assert!(unchanged <= commit * 0.05, "{unchanged} of {commit}");
+    assert!(stopped <= commit * 0.5, "{stopped} of {commit}");
+}
