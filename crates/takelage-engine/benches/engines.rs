@@ -132,7 +132,7 @@ async fn over_api<E: Engine>(
         let mut config = image.config.clone();
         config.history.push(History::default());
         watch.lap();
-        let made = container.commit(&config, None).await?;
+        let made = container.commit(&config, None, None).await?;
         let commit = watch.lap();
         engine.remove_image(&made.id.to_string()).await?;
         Ok::<_, Box<dyn Error>>([create, exec, put, get, commit])
@@ -321,5 +321,6 @@ fn settings(scratch: &Path) -> docker::Settings {
         tls: None,
         config_dir: None,
         scratch: scratch.to_owned(),
+        plain: false,
     }
 }

@@ -29,6 +29,7 @@ use crate::{
 
 /// What the command line decides about a run.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Options {
     /// Make everything again.
     pub no_cache: bool,

@@ -117,7 +117,7 @@ async fn docker_embedded_an_image_is_the_same_on_both_engines() {
         return;
     };
     for format in [ArchiveFormat::Docker, ArchiveFormat::Oci] {
-        carry(&embedded, &docker, "from-embedded", format).await;
-        carry(&docker, &embedded, "from-docker", format).await;
+        Box::pin(carry(&embedded, &docker, "from-embedded", format)).await;
+        Box::pin(carry(&docker, &embedded, "from-docker", format)).await;
     }
 }

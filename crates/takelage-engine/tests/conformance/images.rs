@@ -136,8 +136,8 @@ pub(crate) async fn a_saved_layout_loads_as_the_same<E: Engine>(bench: Bench<E>)
     let path = bench.scratch.join("saved-layout.tar");
     let seen = std::sync::Mutex::new(Vec::new());
     let progress = |done, _| seen.lock().unwrap().push(done);
-    let names = [first_name.clone(), second_name.clone(), image.id.to_string()];
-    bench.engine.save(&names, ArchiveFormat::Oci, &path, &progress).await.unwrap();
+    let known_as = [first_name.clone(), second_name.clone(), image.id.to_string()];
+    bench.engine.save(&known_as, ArchiveFormat::Oci, &path, &progress).await.unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted() && seen.last().is_some_and(|done| *done > 1_000), "{seen:?}");
     let (index, blobs) = contents(&path, &bench.scratch);
@@ -146,7 +146,7 @@ pub(crate) async fn a_saved_layout_loads_as_the_same<E: Engine>(bench: Bench<E>)
         assert_eq!(manifest["annotations"]["org.opencontainers.image.ref.name"], json!(name));
         assert_eq!(manifest["annotations"]["io.containerd.image.name"], json!(name));
     }
-    assert_eq!((manifests.len(), blobs.len()), (2, 3), "two names; manifest, configuration and layer");
+    assert_eq!((manifests.len(), blobs.len()), (2, 3), "two known_as; manifest, configuration and layer");
     assert!(blobs.iter().all(|(name, digest)| digest.hex() == *name), "{blobs:?}");
     bench.engine.remove_image(&image.id.to_string()).await.unwrap();
     let file = ImageFile { kind: ArchiveKind::Oci, path };

@@ -24,6 +24,16 @@ pub(crate) fn private<E: Engine>(bench: &Bench<E>) -> String {
     format!("{}-net", bench.spec().name)
 }
 
+/// Whether the engine has networks of their own. One that has none says so.
+async fn has_private<E: Engine>(bench: &Bench<E>) -> bool {
+    let has = bench.engine.capabilities().private_networks;
+    if !has {
+        let error = bench.engine.create(&member(bench, &private(bench), "web")).await.err().unwrap();
+        assert!(matches!(error, EngineError::Unsupported { .. }), "{error:?}");
+    }
+    has
+}
+
 /// Has a container serve its host name on port 80.
 async fn serve(container: &impl Container) {
     say(container, "hostname > /srv/name && busybox httpd -p 80 -h /srv").await;
@@ -57,6 +67,9 @@ fn host_address() -> IpAddr {
 }
 
 pub(crate) async fn a_private_network_reaches_the_outside<E: Engine>(bench: Bench<E>) {
+    if !has_private(&bench).await {
+        return;
+    }
     let listener = TcpListener::bind((host_address(), 0)).unwrap();
     let at = listener.local_addr().unwrap();
     let served = std::thread::spawn(move || {
@@ -77,6 +90,9 @@ pub(crate) async fn a_private_network_reaches_the_outside<E: Engine>(bench: Benc
 }
 
 pub(crate) async fn containers_of_a_private_network_find_each_other<E: Engine>(bench: Bench<E>) {
+    if !has_private(&bench).await {
+        return;
+    }
     let network = private(&bench);
     let web = member(&bench, &network, "web");
     let db = member(&bench, &network, "db");
@@ -106,6 +122,9 @@ pub(crate) async fn containers_of_a_private_network_find_each_other<E: Engine>(b
 }
 
 pub(crate) async fn private_networks_do_not_see_each_other<E: Engine>(bench: Bench<E>) {
+    if !has_private(&bench).await {
+        return;
+    }
     let (one, other) = (private(&bench), private(&bench));
     bench
         .with(&member(&bench, &one, "web"), async |web| {
@@ -140,6 +159,9 @@ async fn publishing<E: Engine>(bench: &Bench<E>, network: Network) -> (E::Contai
 }
 
 pub(crate) async fn a_published_port_answers_until_the_end<E: Engine>(bench: Bench<E>) {
+    if !has_private(&bench).await {
+        return;
+    }
     for network in [Network::Default, Network::Private(private(&bench))] {
         let (container, port) = publishing(&bench, network).await;
         let answered = async {
