@@ -125,7 +125,7 @@ async fn over_api<E: Engine>(
         let exec = watch.lap();
         container.put("/root", inputs.tar.clone()).await?;
         let put = watch.lap();
-        let got = container.get("/root/noise").await?;
+        let got = container.get("/srv/noise").await?;
         let get = watch.lap();
         assert!(got.len() > SIZE, "all of it came back");
         drop(got);
@@ -154,9 +154,9 @@ fn by_command(inputs: &Inputs) -> Outcome<Round> {
         let create = watch.lap();
         run("docker", &["exec", &name, "true"])?;
         let exec = watch.lap();
-        run("docker", &["cp", text(&inputs.noise), &format!("{name}:/root/noise")])?;
+        run("docker", &["cp", text(&inputs.noise), &format!("{name}:/srv/noise")])?;
         let put = watch.lap();
-        run("docker", &["cp", &format!("{name}:/root/noise"), text(&got)])?;
+        run("docker", &["cp", &format!("{name}:/srv/noise"), text(&got)])?;
         let get = watch.lap();
         let made = run("docker", &["commit", &name])?;
         let commit = watch.lap();
