@@ -123,7 +123,7 @@ async fn over_api<E: Engine>(
         let create = watch.lap();
         container.run(truth()).await?;
         let exec = watch.lap();
-        container.put("/root", inputs.tar.clone()).await?;
+        container.put("/srv", inputs.tar.clone()).await?;
         let put = watch.lap();
         let got = container.get("/srv/noise").await?;
         let get = watch.lap();

@@ -134,6 +134,8 @@ impl Container for EmbeddedContainer {
 
     async fn start(&self) -> Result<(), EngineError> {
         let record = self.record(Operation::Start)?;
+        // The one of the last time has ended with the container, even if nobody has noticed yet.
+        *self.agent.lock().await = None;
         self.shared.run(&record).await
     }
 

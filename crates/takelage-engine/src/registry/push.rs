@@ -32,11 +32,12 @@ impl Registries {
         if reference.digest().is_some() {
             return Err(StoreError::Given(reference.to_string()).into());
         }
-        let image = store.sendable(reference, self.settings.packing == Packing::Gzip).await?;
         let endpoint = Endpoint::origin(reference);
         let login = credentials::login(self.settings.config_dir.as_deref(), &endpoint.registry).await?;
         let source = Source::new(endpoint, login, RegistryOperation::Push)?;
         self.patiently(|| async { source.authenticate().await.map(drop) }).await?;
+        // Packing takes long, so it is not begun for a registry that does not answer or does not want it.
+        let image = store.sendable(reference, self.settings.packing == Packing::Gzip).await?;
         self.send_all(store, &source, &image.blobs, progress).await?;
         let kind = HeaderValue::from_str(&image.media_type).map_err(|_| {
             let reason = format!("`{}` is no media type", image.media_type);

@@ -172,7 +172,7 @@ fn docker_a_base_that_is_nowhere() {
     let harbour = Harbour::with_file("e2e-nowhere", file);
     let run = harbour.run(&["produce"]);
     // The rest of the sentence are the daemon's own words.
-    let sentence = "app: resolve: cannot pull image `localhost:1/takelage-e2e/nowhere:1`: ";
+    let sentence = "app: resolve: the registry of `localhost:1/takelage-e2e/nowhere:1` cannot be reached: ";
     assert!(run.status == Some(3) && run.stderr.contains(sentence), "{run}");
     harbour.assert_nothing_remains_but(&[]);
 }
