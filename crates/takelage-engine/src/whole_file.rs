@@ -46,9 +46,11 @@ impl WholeFile {
         self.file.reopen()
     }
 
-    /// Puts it in its place, after the disk has all of it.
-    pub(crate) fn finish(self) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
+    /// Puts it in its place, after the disk has all of it. Dropped before its end, it is gone, and the former file stays.
+    pub(crate) async fn finish(self) -> io::Result<()> {
+        let file = self.file.reopen()?;
+        let synced = tokio::task::spawn_blocking(move || file.sync_all()).await;
+        synced.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         self.file.persist(&self.place).map(drop).map_err(|error| error.error)
     }
 }
@@ -80,7 +82,7 @@ mod tests {
     fn write(path: &Path, content: &str) -> io::Result<()> {
         let whole = WholeFile::begin(path)?;
         whole.reopen()?.write_all(content.as_bytes())?;
-        whole.finish()
+        tokio::runtime::Builder::new_current_thread().build()?.block_on(whole.finish())
     }
 
     fn names(directory: &Path) -> Vec<String> {

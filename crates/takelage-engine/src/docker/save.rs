@@ -84,7 +84,8 @@ impl Daemon {
         let to = whole.reopen().map_err(failed)?;
         let packed = tokio::task::spawn_blocking(move || pack(files, &scratch, to)).await;
         let packed = packed.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
-        packed.and_then(|()| whole.finish()).map_err(failed)
+        packed.map_err(failed)?;
+        whole.finish().await.map_err(failed)
     }
 }
 

@@ -51,8 +51,7 @@ pub(super) async fn download(
         seen(size);
     }
     file.flush().await.map_err(DownloadError::File)?;
-    let finish = tokio::task::spawn_blocking(|| whole.finish()).await;
-    finish.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).map_err(DownloadError::File)
+    whole.finish().await.map_err(DownloadError::File)
 }
 
 /// Reads a stream into memory.

@@ -116,7 +116,7 @@ impl Container for EmbeddedContainer {
         let job = Job::Get { root, path: PathBuf::from("/") };
         self.job(Operation::Export, job, "/", tokio::io::empty(), &mut file).await?;
         file.flush().await.map_err(failed)?;
-        whole.finish().map_err(failed)
+        whole.finish().await.map_err(failed)
     }
 
     async fn commit(

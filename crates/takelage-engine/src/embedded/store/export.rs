@@ -67,8 +67,7 @@ impl Store {
             }
         });
         reporting(write, || progress(written.load(Ordering::Relaxed), None)).await?;
-        let path = path.to_owned();
-        self.blocking(move |_| whole.finish().named(&path)).await
+        whole.finish().await.named(path)
     }
 }
 
