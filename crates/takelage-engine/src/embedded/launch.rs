@@ -36,7 +36,8 @@ impl Launcher {
         input: impl AsyncRead + Unpin,
         output: &mut (impl tokio::io::AsyncWrite + Unpin),
     ) -> Result<Answer, Trouble> {
-        let mut child = self.spawn()?;
+        let mut child =
+            self.command().kill_on_drop(true).spawn().map_err(|error| self.cannot_start(&error))?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let write = feed(stdin, task, input);
         let read = async {
@@ -56,12 +57,10 @@ impl Launcher {
 
     /// Starts a monitor or a switch; returns when its container or network runs. The process stays.
     pub(super) async fn resident(&self, task: &Task) -> Result<(), Trouble> {
-        let mut child = self.spawn()?;
-        drop(child.stdout.take());
-        let stdin = child.stdin.take();
-        let (_, said) = tokio::join!(feed(stdin, task, tokio::io::empty()), hear(&mut child));
-        said?;
-        release(child);
+        let child = self.command().spawn().map_err(|error| self.cannot_start(&error))?;
+        let mut starting = Starting(Some(child));
+        starting.wait(task).await?;
+        starting.release();
         Ok(())
     }
 
@@ -71,8 +70,9 @@ impl Launcher {
         self.job(&task, tokio::io::empty(), &mut tokio::io::sink()).await.map(drop)
     }
 
-    fn spawn(&self) -> Result<Child, Trouble> {
-        Command::new(&self.program)
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
             .arg(WORD)
             .env_clear()
             .env("PATH", crate::DEFAULT_PATH)
@@ -81,10 +81,12 @@ impl Launcher {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // Ctrl-C of a terminal is for whoever decides what it means.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| cannot_start(&self.program, &error))
+            .process_group(0);
+        command
+    }
+
+    fn cannot_start(&self, error: &io::Error) -> Trouble {
+        cannot_start(&self.program, error)
     }
 }
 
@@ -106,13 +108,31 @@ impl Unpack for Launcher {
     }
 }
 
-/// Lets a child live on.
-fn release(child: Child) {
-    // A dropped child would be killed; a forgotten one would never be reaped.
-    tokio::spawn(async move {
-        let mut child = child;
-        let _ = child.wait().await;
-    });
+/// A process that stays once it runs. Until then it ends with whoever gives up waiting for it.
+struct Starting(Option<Child>);
+
+impl Starting {
+    /// Waits until it says that it runs.
+    async fn wait(&mut self, task: &Task) -> Result<(), Trouble> {
+        let Some(child) = &mut self.0 else { return Err(silent("")) };
+        drop(child.stdout.take());
+        let stdin = child.stdin.take();
+        let (_, said) = tokio::join!(feed(stdin, task, tokio::io::empty()), hear(child));
+        said.map(drop)
+    }
+
+    /// Lets it live on, also after the end of this process. While this process lives, the async runtime reaps it.
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.start_kill();
+        }
+    }
 }
 
 async fn feed(

@@ -85,6 +85,28 @@ mod embedded_alone {
         assert_eq!(groups.filter(|path| path.join("takelage").join(&id).exists()).count(), 0);
     }
 
+    /// What is kept outlives the run that made it.
+    #[test]
+    fn a_container_stays_when_its_makers_runtime_ends() {
+        let within =
+            || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let made = within().block_on(async {
+            let (bench, _scratch) = super::bench().await?;
+            let spec = bench.spec();
+            bench.engine.create(&spec).await.unwrap();
+            Some(spec)
+        });
+        let Some(spec) = made else { return };
+        within().block_on(async {
+            let (bench, _scratch) = super::bench().await.unwrap();
+            let records = bench.engine.containers(&spec.labels).await.unwrap();
+            let container = bench.engine.container(&records[0]);
+            let state = container.state().await.unwrap();
+            container.remove().await.unwrap();
+            assert_eq!(state, Some(takelage_engine::ContainerState::Running));
+        });
+    }
+
     /// A process, and when it began.
     type Process = (u32, String);
 
