@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{AnsibleError, Converged, ledger::Ledger};
 use crate::{
     Bridge,
-    process::{Source, Terminal, watch},
+    process::{Source, Terminal},
     shim,
     toolchain::Toolchain,
 };
@@ -65,24 +65,11 @@ pub async fn invoke<C: Container>(
     if invocation.diff {
         command.env("TAKELAGE_DIFF", "1");
     }
-    let mut reports = bridge.listen();
     let mut ledger = Ledger::default();
-    let mark = bridge.socket().as_os_str();
-    let watched = watch(command, mark, Terminal::None, &cancel, |source, text| {
-        line(source == Source::Stderr, text);
-    });
-    tokio::pin!(watched);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut watched => break ended,
-            Some(report) = reports.recv() => ledger.add(report),
-        }
-    };
+    let line = |source, text: &str| line(source == Source::Stderr, text);
+    let ended = bridge.attend(command, Terminal::None, &cancel, line, |report| ledger.add(report)).await;
     let ended =
         ended.map_err(|source| AnsibleError::Start { program: tools.ansible.python.clone(), source })?;
-    while let Ok(report) = reports.try_recv() {
-        ledger.add(report);
-    }
     if ended.cancelled {
         return Err(AnsibleError::Cancelled);
     }

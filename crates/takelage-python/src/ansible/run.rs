@@ -3,16 +3,11 @@
 use std::path::Path;
 
 use takelage_engine::Container;
-use takelage_model::event::EventKind;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::{AnsibleError, Converged, Playbook, input::Input, ledger::Ledger};
-use crate::{
-    Bridge,
-    process::{Terminal, watch},
-    toolchain::Toolchain,
-};
+use crate::{Bridge, process::Terminal, toolchain::Toolchain};
 
 /// Runs a playbook against the containers of `bridge`.
 ///
@@ -31,38 +26,13 @@ pub async fn run<C: Container>(
     let private = bridge.socket().parent().unwrap_or(Path::new("/"));
     let input = Input::of_playbook(private, playbook)
         .map_err(|source| AnsibleError::Input { directory: private.to_owned(), source })?;
-    let mut reports = bridge.listen();
     let mut ledger = Ledger::default();
-    let step = bridge.step().clone();
     let terminal = if playbook.interactive { Terminal::Shared } else { Terminal::None };
-    let watched = watch(
-        command(tools, playbook, &path, &input, bridge),
-        bridge.socket().as_os_str(),
-        terminal,
-        &cancel,
-        |_, line| {
-            if !line.trim().is_empty() {
-                bridge.emit(EventKind::Output {
-                    step: step.clone(),
-                    program: "ansible".to_owned(),
-                    line: line.to_owned(),
-                });
-            }
-        },
-    );
-    tokio::pin!(watched);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut watched => break ended,
-            Some(report) = reports.recv() => ledger.add(report),
-        }
-    };
+    let command = command(tools, playbook, &path, &input, bridge);
+    let line = |_, line: &str| bridge.output("ansible", line);
+    let ended = bridge.attend(command, terminal, &cancel, line, |report| ledger.add(report)).await;
     let ended =
         ended.map_err(|source| AnsibleError::Start { program: tools.ansible.python.clone(), source })?;
-    // Every report was acknowledged before Ansible ended, so all of them are in the channel by now.
-    while let Ok(report) = reports.try_recv() {
-        ledger.add(report);
-    }
     if ended.cancelled {
         return Err(AnsibleError::Cancelled);
     }

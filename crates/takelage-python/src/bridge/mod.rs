@@ -1,5 +1,6 @@
 //! The unix socket over which Python asks takelage to act in containers and tells it what happens.
 
+mod attend;
 mod report;
 mod serve;
 mod server;

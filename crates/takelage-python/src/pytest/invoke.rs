@@ -10,7 +10,7 @@ use super::{PytestError, Session, Verified};
 use crate::{
     Bridge,
     ansible::{Input, Invoked},
-    process::{Source, Terminal, watch},
+    process::{Source, Terminal},
     toolchain::Toolchain,
 };
 
@@ -60,24 +60,11 @@ pub async fn invoke<C: Container>(
         .envs(bridge.variables())
         .env("TAKELAGE_HOSTS", hosts.join(","))
         .env("TAKELAGE_INVENTORY", &invocation.inventory);
-    let mut reports = bridge.listen();
     let mut verified = Verified::default();
-    let mark = bridge.socket().as_os_str();
-    let watched = watch(command, mark, Terminal::None, &cancel, |source, text| {
-        line(source == Source::Stderr, text);
-    });
-    tokio::pin!(watched);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut watched => break ended,
-            Some(report) = reports.recv() => verified.add(&report),
-        }
-    };
+    let line = |source, text: &str| line(source == Source::Stderr, text);
+    let ended = bridge.attend(command, Terminal::None, &cancel, line, |report| verified.add(&report)).await;
     let ended =
         ended.map_err(|source| PytestError::Start { program: tools.pytest.python.clone(), source })?;
-    while let Ok(report) = reports.try_recv() {
-        verified.add(&report);
-    }
     if ended.cancelled {
         return Err(PytestError::Cancelled);
     }

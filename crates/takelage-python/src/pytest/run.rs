@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use takelage_engine::Container;
-use takelage_model::event::EventKind;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -11,7 +10,7 @@ use super::{PytestError, Session, Verified};
 use crate::{
     Bridge,
     ansible::Input,
-    process::{Source, Terminal, watch},
+    process::{Source, Terminal},
     toolchain::Toolchain,
 };
 
@@ -53,39 +52,19 @@ pub async fn verify<C: Container>(
         .map_err(|source| PytestError::Input { directory: private.to_owned(), source })?;
     let molecule = super::molecule::environment(session, &input.path("molecule"), input.path("inventory"))
         .map_err(|source| PytestError::Input { directory: private.to_owned(), source })?;
-    let mut reports = bridge.listen();
     let mut verified = Verified::default();
-    let step = bridge.step().clone();
     let uncaptured = session.options.iter().any(|option| option == "-s" || option == "--capture=no");
     let terminal = if session.interactive { Terminal::Shared } else { Terminal::None };
-    let watched = watch(
-        command(tools, session, &tests, &input, bridge, molecule),
-        bridge.socket().as_os_str(),
-        terminal,
-        &cancel,
-        // pytest's own report repeats what the events say; it is kept for the case that pytest itself breaks.
-        |source, line| {
-            if (source == Source::Stderr || uncaptured) && !line.trim().is_empty() {
-                bridge.emit(EventKind::Output {
-                    step: step.clone(),
-                    program: "pytest".to_owned(),
-                    line: line.to_owned(),
-                });
-            }
-        },
-    );
-    tokio::pin!(watched);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut watched => break ended,
-            Some(report) = reports.recv() => verified.add(&report),
+    let command = command(tools, session, &tests, &input, bridge, molecule);
+    // pytest's own report repeats what the events say; it is kept for the case that pytest itself breaks.
+    let line = |source, line: &str| {
+        if source == Source::Stderr || uncaptured {
+            bridge.output("pytest", line);
         }
     };
+    let ended = bridge.attend(command, terminal, &cancel, line, |report| verified.add(&report)).await;
     let ended =
         ended.map_err(|source| PytestError::Start { program: tools.pytest.python.clone(), source })?;
-    while let Ok(report) = reports.try_recv() {
-        verified.add(&report);
-    }
     if ended.cancelled {
         return Err(PytestError::Cancelled);
     }
