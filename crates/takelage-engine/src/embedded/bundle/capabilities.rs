@@ -1,24 +1,9 @@
 //! Which capabilities the first process has, and which what it starts.
 
+use takelage_model::agent::DOCKER_CAPABILITIES;
+
 use crate::{ContainerSpec, Startup};
 
-/// Docker's default set.
-const DEFAULT: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
 /// All that Linux has, by number.
 const ALL: [&str; 41] = [
     "CHOWN",
@@ -69,7 +54,7 @@ const OF_THE_AGENT: &str = "SYS_ADMIN";
 
 /// Returns the capabilities of what runs in the container, as `CAP_…`, in the order of their numbers.
 pub(in super::super) fn children(spec: &ContainerSpec) -> Result<Vec<String>, String> {
-    let mut wanted = if spec.privileged { ALL.to_vec() } else { DEFAULT.to_vec() };
+    let mut wanted = if spec.privileged { ALL.to_vec() } else { DOCKER_CAPABILITIES.to_vec() };
     if matches!(spec.startup, Startup::Systemd(_)) {
         wanted.push("SYS_ADMIN");
     }
