@@ -72,6 +72,8 @@ pub(crate) enum Command {
     /// Show the images of the project and their state
     List(JsonArgument),
     /// Open a shell in the container, or run a command in it
+    ///
+    /// What is piped in goes to the shell or command: `takelage shell < script`.
     Shell(ShellArguments),
     /// Write produced images to an archive
     ///

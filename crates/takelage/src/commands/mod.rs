@@ -10,6 +10,7 @@ mod run;
 mod save;
 mod schema;
 mod shell;
+mod standard_input;
 mod terminal;
 
 use takelage_config::Project;

@@ -1,12 +1,12 @@
 //! `shell`: a shell, or a command, in a container that was kept.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use takelage_engine::{Chunk, Container, Engine as _, EngineError, ExecSpec, Stream};
 use takelage_model::{Exit, ImageName};
 use tokio::sync::mpsc;
 
-use super::{engine, one, runtime, terminal};
+use super::{engine, one, runtime, standard_input::standard_input, terminal};
 use crate::{cli::ShellArguments, failure::Failure, settings::Settings};
 
 /// Runs a command in a container, connected to this process's own streams. A command that fails makes this one fail.
@@ -49,7 +49,8 @@ pub(super) fn login_shell() -> Vec<String> {
     ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
 }
 
-/// Runs a command with its output to ours, and nothing to read.
+/// Runs a command with its output to ours. It reads what we are given, unless that is a terminal, from which two would read
+/// then, or the engine cannot talk with a command.
 async fn piped<C: Container>(container: &C, spec: ExecSpec) -> Result<i64, EngineError> {
     let (sender, mut chunks) = mpsc::channel::<Chunk>(16);
     let print = async {
@@ -64,6 +65,15 @@ async fn piped<C: Container>(container: &C, spec: ExecSpec) -> Result<i64, Engin
             }
         }
     };
-    let (status, ()) = tokio::join!(container.exec(spec, sender), print);
+    let run = async {
+        if std::io::stdin().is_terminal() {
+            return container.exec(spec, sender).await;
+        }
+        match container.converse(spec.clone(), standard_input(), sender.clone()).await {
+            Err(EngineError::Unsupported { .. }) => container.exec(spec, sender).await,
+            ended => ended,
+        }
+    };
+    let (status, ()) = tokio::join!(run, print);
     status
 }

@@ -1,7 +1,7 @@
 //! The user's own terminal, lent to a command in a container.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     os::fd::AsFd as _,
 };
 
@@ -11,6 +11,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
 };
+
+use super::standard_input::standard_input;
 
 /// Whether a command can be given a terminal: both ends of ours must be one.
 pub(crate) fn is_terminal() -> bool {
@@ -43,20 +45,11 @@ pub(crate) async fn interact<C: Container>(
     container: &C,
     spec: ExecSpec,
 ) -> io::Result<Result<i64, EngineError>> {
-    let (typed, input) = mpsc::channel(16);
     let (output, mut shown) = mpsc::channel::<bytes::Bytes>(16);
     let (resized, size) = watch::channel(current_size());
     let mut window = signal(SignalKind::window_change())?;
     let raw = Raw::enter()?;
-    // Reading a terminal blocks, so it has a thread of its own. It ends with the process.
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = io::stdin().read(&mut buffer) {
-            if typed.blocking_send(bytes::Bytes::copy_from_slice(&buffer[..count])).is_err() {
-                break;
-            }
-        }
-    });
+    let input = standard_input();
     let show = async {
         while let Some(bytes) = shown.recv().await {
             let mut stdout = io::stdout().lock();

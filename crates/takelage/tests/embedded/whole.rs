@@ -35,6 +35,7 @@ fn embedded_develop_keeps_a_container_that_outlives_takelage() {
     let groups = Harbour::groups(&harbour.containers()[0]);
     let shell = harbour.succeed(&["shell", "--", "cat", "/greeting"]);
     assert_eq!(shell.stdout, "ahoy\n");
+    assert_eq!(harbour.start_reading(&["shell"], "cat /greeting\n").finish().stdout, "ahoy\n");
     let again = harbour.succeed(&["develop"]);
     assert!(again.stderr.contains("is there"), "{again}");
     let id = harbour.containers().remove(0);

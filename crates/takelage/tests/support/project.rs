@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io::{Seek as _, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -79,10 +80,18 @@ impl TestProject {
         self.directory.path()
     }
 
-    /// Starts takelage with `arguments`.
+    /// Starts takelage with `arguments` and nothing to read.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        self.start_reading(arguments, "")
+    }
+
+    /// Starts takelage with `arguments` and a text to read.
+    pub(crate) fn start_reading(&self, arguments: &[&str], text: &str) -> Running {
+        let mut input = tempfile::tempfile().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.rewind().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_takelage"));
-        command.current_dir(self.root()).env_clear().envs(&self.environment);
+        command.current_dir(self.root()).env_clear().envs(&self.environment).stdin(input);
         command.arg("--cache-dir").arg(self.directory().join("cache"));
         Running::start(command, arguments, &self.directory().join("events"))
     }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -38,7 +38,7 @@ impl Running {
         let record = records.join(format!("{:03}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let file = |extension| fs::File::create(record.with_extension(extension)).unwrap().into_file();
         command.arg("--events").arg(record.with_extension("jsonl")).args(arguments);
-        command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
+        command.stdout(file("out")).stderr(file("err"));
         let child = command.spawn().unwrap();
         Self { child, record }
     }
