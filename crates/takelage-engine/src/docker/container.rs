@@ -88,7 +88,7 @@ impl Container for DockerContainer {
         input: mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
-        self.converse_with(spec, input, chunks).await
+        self.converse_over(spec, input, chunks).await
     }
 
     async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {
