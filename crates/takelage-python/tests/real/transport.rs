@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use takelage_engine::Container as _;
 
 use crate::scene::Scene;
 
@@ -26,6 +27,24 @@ fn blob(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
     bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_bridge_the_stream_begins_before_anything_is_asked_for() {
+    let Some(scene) = Scene::new().await else { return };
+    let name = scene.container.0.name().to_owned();
+    let agents = || {
+        let top =
+            std::process::Command::new("docker").args(["top", &name, "-eo", "pid,comm"]).output().unwrap();
+        String::from_utf8(top.stdout).unwrap().matches("takelage-agent").count()
+    };
+    let begun = std::time::Instant::now();
+    while agents() == 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "there is no agent");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    scene.container.sh("true").await;
+    assert_eq!(agents(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
