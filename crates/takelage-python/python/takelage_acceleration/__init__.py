@@ -7,7 +7,7 @@ other, Ansible runs as it is.
 import inspect
 import os
 
-from . import payloads, store, workers
+from . import payloads, store, workers, zygotes
 
 # The versions of ansible-core that the parts were made for and compared in.
 VERSIONS = ("2.15", "2.16", "2.17", "2.18", "2.19")
@@ -31,6 +31,8 @@ def install():
             version, " and ".join(changed)
         )
     payloads.install(store.Store(directory))
+    # Now, not in every process of a task.
+    zygotes.own_sources()
     workers.install()
     return None
 

@@ -1,4 +1,4 @@
-//! Warm interpreters in the containers, which run modules in forks: see `zygote.py`.
+//! Warm interpreters in the containers, which run modules in forks: see `python/zygote`.
 //!
 //! An interpreter is started at its first use and ends with the bridge. Whatever keeps one from running a module leaves
 //! the module to the plain command, as long as it has not begun.
@@ -19,7 +19,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The program that the interpreter runs.
-const PROGRAM: &str = include_str!("../../python/zygote.py");
+const PROGRAM: &str = concat!(
+    include_str!("../../python/zygote/sources.py"),
+    "\n\n",
+    include_str!("../../python/zygote/serve.py")
+);
 /// How long an interpreter may take until it is ready.
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end when its input ends.
@@ -88,12 +92,12 @@ impl Zygotes {
         zygote: Zygote,
         program: &Bytes,
     ) -> Result<Option<ExecOutput>, Lost> {
-        let Zygote { argv, env, preface } = zygote;
+        let Zygote { argv, env, preface, own } = zygote;
         let key = (host.to_owned(), user.map(str::to_owned), argv);
         // An interpreter that is out of date has a successor, which begins with what is there now.
         for _ in 0..2 {
             let Some(calls) = self.find(container, &key).await else { return Ok(None) };
-            match call(&calls, &env, program).await? {
+            match call(&calls, &env, &own, program).await? {
                 Called::Done(mut output) => {
                     output.stdout.splice(..0, preface.bytes());
                     return Ok(Some(output));
@@ -143,11 +147,13 @@ impl Zygotes {
 async fn call(
     calls: &mpsc::Sender<Call>,
     env: &std::collections::BTreeMap<String, String>,
+    own: &[String],
     program: &Bytes,
 ) -> Result<Called, Lost> {
     let (events, mut happens) = mpsc::channel(16);
     let mut header = serde_json::Map::new();
     header.insert("env".to_owned(), json!(env));
+    header.insert("own".to_owned(), json!(own));
     header.insert("length".to_owned(), json!(program.len()));
     if calls.send(Call { header, program: program.clone(), events }).await.is_err() {
         return Ok(Called::NotBegun);

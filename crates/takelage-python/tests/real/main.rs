@@ -5,6 +5,7 @@
     reason = "outside of `#[test]` functions clippy does not see that all of this is tests"
 )]
 
+mod ahead;
 mod ansible;
 mod checks;
 mod environment;
