@@ -130,12 +130,19 @@ async fn docker_ansible_an_interpreter_that_is_killed_fails_the_task_and_no_modu
     let Some(scene) = Scene::new().await else { return };
     let scene = scene.accelerated(keep.path());
     let tasks = "    - ansible.builtin.shell: echo x >> /tmp/runs; kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 2\n";
-    let failed = scene.tasks(tasks).await;
-    let Err(AnsibleError::Unreachable { message, .. }) = failed else { panic!("{failed:?}") };
-    assert!(message.contains("has ended"), "{message}");
-    assert_eq!(scene.container.sh("cat /tmp/runs").await, "x\n");
-    // The next run takes the plain way.
+    for runs in ["x\n", "x\nx\n"] {
+        let failed = scene.tasks(tasks).await;
+        let Err(AnsibleError::Unreachable { message, .. }) = failed else { panic!("{failed:?}") };
+        assert!(message.contains("has ended"), "{message}");
+        assert_eq!(scene.container.sh("cat /tmp/runs").await, runs);
+    }
+    // Another one takes its place.
     scene.tasks("    - ansible.builtin.ping:\n").await.unwrap();
+    assert_ne!(scene.container.sh(ZYGOTES).await.trim(), "0");
+    // One that breaks down again and again does not.
+    assert!(scene.tasks(tasks).await.is_err());
+    scene.tasks("    - ansible.builtin.ping:\n").await.unwrap();
+    assert_eq!(scene.container.sh(ZYGOTES).await.trim(), "0");
 }
 
 /// A module that tells where it finds what it imports, and where what it imports finds itself.
