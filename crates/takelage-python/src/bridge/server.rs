@@ -114,8 +114,8 @@ impl<C: Container> Bridge<C> {
             listener: Mutex::new(None),
         });
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
-        for container in shared.hosts.values().cloned() {
-            let cancelled = cancel.clone().cancelled_owned();
+        for container in shared.hosts.values() {
+            let (container, cancelled) = (container.clone(), cancel.clone().cancelled_owned());
             tasks.spawn(async move {
                 tokio::select! {
                     () = container.warm_up() => {}
