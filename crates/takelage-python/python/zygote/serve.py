@@ -196,12 +196,34 @@ class Zygote:
 
 
 def kill(job):
-    """Ends a module and what it started in its session's first group."""
-    if job.status is None:
-        try:
-            os.killpg(job.process, signal.SIGKILL)
-        except OSError:
-            pass
+    """Ends a module and what it started, but for what has left both its session and its descent."""
+    if job.status is not None:
+        return
+    doomed = {job.process}
+    grows = True
+    while grows:
+        found = {process for process, parent, session in processes() if doomed & {parent, session}} - doomed
+        for process in found or doomed:
+            try:
+                # Those that stand still start no others meanwhile.
+                os.kill(process, signal.SIGSTOP if found else signal.SIGKILL)
+            except OSError:
+                pass
+        grows = bool(found)
+        doomed |= found
+
+
+def processes():
+    """Lists the processes with their parents and sessions."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/{}/stat".format(name), "rb") as file:
+                    # The name of the program, in parentheses, may have any character.
+                    fields = file.read().rpartition(b")")[2].split()
+                yield int(name), int(fields[1]), int(fields[3])
+            except (OSError, IndexError, ValueError):
+                pass
 
 
 def signature():

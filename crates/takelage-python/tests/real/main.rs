@@ -10,6 +10,7 @@ mod ansible;
 mod checks;
 mod environment;
 mod fast;
+mod faults;
 mod playbooks;
 mod scene;
 mod transport;
