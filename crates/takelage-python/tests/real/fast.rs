@@ -55,7 +55,7 @@ const TASKS: &str = r#"
       ansible.builtin.command: /no/such/program
       ignore_errors: true
     - name: a lookup
-      ansible.builtin.debug: {msg: "{{ lookup('pipe', 'echo out; readlink /proc/self/fd/2') }}"}
+      ansible.builtin.debug: {msg: "{{ lookup('pipe', 'echo out; readlink /proc/self/fd/2 | tr -d 0-9') }}"}
 "#;
 
 /// A module that leaves in a disorderly way.
