@@ -8,8 +8,12 @@ cd "$root"
 made=${CARGO_TARGET_DIR:-$root/target}/ci
 mkdir -p "$made"
 
+# The Python environment: the pinned one, or one with another ansible-core, as `TAKELAGE_TEST_ANSIBLE_CORE=2.16`.
+core=${TAKELAGE_TEST_ANSIBLE_CORE:-}
+venv=$made/venv${core:+-ansible-core-$core}
+
 export CI=true CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
-export PATH=$made/venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+export PATH=$venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 exec </dev/null
 
 # step HEADING COMMAND…: says what runs, runs it, and says how long it took.

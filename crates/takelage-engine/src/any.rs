@@ -148,6 +148,10 @@ impl Container for AnyContainer {
         each!(AnyContainer, self, it => it.logs(lines).await)
     }
 
+    async fn warm_up(&self) {
+        each!(AnyContainer, self, it => it.warm_up().await);
+    }
+
     async fn exec(&self, spec: ExecSpec, chunks: mpsc::Sender<Chunk>) -> Result<i64, EngineError> {
         each!(AnyContainer, self, it => it.exec(spec, chunks).await)
     }

@@ -143,6 +143,12 @@ pub trait Container: Clone + Send + Sync + 'static {
     /// Returns the last `lines` lines that its own command wrote, both streams in order.
     fn logs(&self, lines: usize) -> impl Future<Output = Result<String, EngineError>> + Send;
 
+    /// Brings about what all commands need, so that the first one does not wait for it. What fails here fails there again,
+    /// and is told there.
+    fn warm_up(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Runs a command and hands its output to `chunks` in the order in which it was written, as it comes.
     ///
     /// Returns the exit status when the command has ended and all its output was handed over. Backpressure:

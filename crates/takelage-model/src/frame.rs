@@ -85,6 +85,9 @@ pub struct Zygote {
     /// What the command writes to its standard output before the program begins.
     #[serde(default)]
     pub preface: String,
+    /// Digests, SHA-256 in hexadecimal, of the sources that may be imported ahead for programs that bring them.
+    #[serde(default)]
+    pub own: Vec<String>,
 }
 
 /// What takelage answers.

@@ -10,6 +10,7 @@ const FILES: &[(&str, &str)] = &[
     ("launch_ansible.py", include_str!("../python/launch_ansible.py")),
     ("launch_pytest.py", include_str!("../python/launch_pytest.py")),
     ("takelage_acceleration/__init__.py", include_str!("../python/takelage_acceleration/__init__.py")),
+    ("takelage_acceleration/locators.py", include_str!("../python/takelage_acceleration/locators.py")),
     ("takelage_acceleration/payloads.py", include_str!("../python/takelage_acceleration/payloads.py")),
     ("takelage_acceleration/store.py", include_str!("../python/takelage_acceleration/store.py")),
     ("takelage_acceleration/workers.py", include_str!("../python/takelage_acceleration/workers.py")),

@@ -78,6 +78,10 @@ impl Container for DockerContainer {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    async fn warm_up(&self) {
+        let _ = self.conversation().await;
+    }
+
     async fn exec(&self, spec: ExecSpec, chunks: mpsc::Sender<Chunk>) -> Result<i64, EngineError> {
         self.execute(spec, chunks).await
     }
@@ -88,7 +92,7 @@ impl Container for DockerContainer {
         input: mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
-        self.converse_with(spec, input, chunks).await
+        self.converse_over(spec, input, chunks).await
     }
 
     async fn interact(&self, spec: ExecSpec, interaction: Interaction) -> Result<i64, EngineError> {

@@ -6,7 +6,6 @@
 mod commit;
 mod connection;
 mod container;
-mod converse;
 mod create;
 mod credentials;
 mod errors;

@@ -152,12 +152,36 @@ impl DockerContainer {
         spec: ExecSpec,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
-        let complaints = chunks.clone();
-        match client.exec(with_own(&own, spec), chunks).await {
+        let ended = client.exec(with_own(&own, spec), chunks.clone()).await;
+        self.status_over(ended, &chunks).await
+    }
+
+    /// Runs a command that is talked with over the container's stream, the only way that has an end for it.
+    pub(super) async fn converse_over(
+        &self,
+        spec: ExecSpec,
+        input: mpsc::Receiver<Bytes>,
+        chunks: mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        let Some(Conversation { client, own }) = self.conversation().await? else {
+            let reason = "its commands go through the API one by one".to_owned();
+            return Err(EngineError::Unsupported { name: self.name.clone(), reason });
+        };
+        let ended = client.converse(with_own(&own, spec), input, chunks.clone()).await;
+        self.status_over(ended, &chunks).await
+    }
+
+    /// Returns the status with which a command ended, or says why it has none.
+    async fn status_over(
+        &self,
+        ended: Result<i64, AgentError>,
+        chunks: &mpsc::Sender<Chunk>,
+    ) -> Result<i64, EngineError> {
+        match ended {
             Ok(status) => Ok(status),
             // To the daemon that is a command that cannot be started.
             Err(AgentError::Refused { kind: ErrorKind::NoSuchUser, message }) => {
-                Ok(could_not_start(&complaints, message.into()).await)
+                Ok(could_not_start(chunks, message.into()).await)
             }
             Err(error) => Err(self.stream_failure(error).await),
         }

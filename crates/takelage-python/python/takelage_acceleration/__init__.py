@@ -7,7 +7,7 @@ other, Ansible runs as it is.
 import inspect
 import os
 
-from . import payloads, store, workers
+from . import locators, payloads, store, workers, zygotes
 
 # The versions of ansible-core that the parts were made for and compared in.
 VERSIONS = ("2.15", "2.16", "2.17", "2.18", "2.19")
@@ -25,12 +25,15 @@ def install():
 
     if ".".join(version.split(".")[:2]) not in VERSIONS:
         return f"ansible-core {version} is not one that takelage can make faster: it runs as it is"
-    changed = [part.__name__.rpartition(".")[2] for part in (payloads, workers) if not fits(part)]
+    changed = [part.__name__.rpartition(".")[2] for part in (locators, payloads, workers) if not fits(part)]
     if changed:
         return "this ansible-core {} differs from the published one in its {}: it runs as it is".format(
             version, " and ".join(changed)
         )
+    locators.install()
     payloads.install(store.Store(directory))
+    # Now, not in every process of a task.
+    zygotes.own_sources()
     workers.install()
     return None
 

@@ -3,6 +3,8 @@
 Anything that is not exactly of the shape that Ansible gives such a command goes the plain way.
 """
 
+import functools
+import hashlib
 import os
 import re
 import shlex
@@ -17,8 +19,8 @@ LET_THROUGH = "BECOME-SUCCESS-takelage"
 
 _INTERPRETER = re.compile(r"/[A-Za-z0-9_./+-]*/python[0-9.]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# An interpreter heeds them when it starts.
-_EARLY = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "GLIBC_", "GCONV_")
+# An interpreter heeds them when it starts, or ansible-core's own `module_utils` when they are imported.
+_EARLY = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "MALLOC_", "GLIBC_", "GCONV_", "UNIXCONFDIR", "UNIXUSRLIBDIR")
 _SHELL = "/bin/sh -c "
 _END = " && sleep 0"
 
@@ -63,7 +65,22 @@ def answer(call, around, preface):
         # By this `sudo` says what it runs.
         env["SUDO_COMMAND"] = f"/bin/sh -c echo {preface.strip()} ; {call}"
         start = around.format() + shlex.quote(f"echo {LET_THROUGH} ; {start}")
-    return {"argv": ["/bin/sh", "-c", _SHELL + shlex.quote(start + _END)], "env": env, "preface": preface}
+    argv = ["/bin/sh", "-c", _SHELL + shlex.quote(start + _END)]
+    return {"argv": argv, "env": env, "preface": preface, "own": own_sources()}
+
+
+@functools.lru_cache(maxsize=None)
+def own_sources():
+    """Returns the digests of ansible-core's own `module_utils`: what is imported ahead must be none of a project's."""
+    from ansible import module_utils
+
+    digests = []
+    for directory, _, names in os.walk(os.path.dirname(module_utils.__file__)):
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(directory, name), "rb") as file:
+                    digests.append(hashlib.sha256(file.read()).hexdigest())
+    return digests
 
 
 def unquoted(command):

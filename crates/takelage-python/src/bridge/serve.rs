@@ -5,16 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use takelage_engine::{Chunk, Container, EngineError, ExecOutput, ExecSpec, Stream};
 use takelage_model::frame::{ErrorKind, Reply, Request, VERSION};
 use tokio::{
-    io::{AsyncWriteExt, BufReader, BufWriter},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, Take},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{mpsc, oneshot},
 };
 
 use super::{
@@ -25,16 +25,25 @@ use super::{
 /// Writes standard input to the file that is the first argument, as `dd` does for the stock Docker connection.
 const WRITE_FILE: &str = r#"exec cat > "$1""#;
 
+/// The same, and says when it begins.
+const STREAM_FILE: &str = r#"printf . && exec cat > "$1""#;
+
 /// Reads the file that is the first argument, or says by its exit status why not.
 const READ_FILE: &str = r#"[ -e "$1" ] || exit 104
 [ -d "$1" ] && exit 105
 exec cat "$1""#;
 
-/// A fetched file larger than this, in bytes, waits on disk instead of in memory.
+/// A file larger than this, in bytes, is never in memory as a whole: a fetched one waits on disk, one that is written is
+/// passed on while it comes.
 const MEMORY_LIMIT: usize = 8 << 20;
+
+/// How much of a file is passed on at once, in bytes.
+const PIECE: usize = 1 << 18;
 
 type Reader = BufReader<OwnedReadHalf>;
 type Writer = BufWriter<OwnedWriteHalf>;
+/// What is left of a file on its way in.
+type Content<'a> = Take<&'a mut Reader>;
 
 /// Why a request was not carried out.
 struct Refusal {
@@ -108,11 +117,16 @@ async fn converse<C: Container>(
                 }
             }
             Request::Put { host, user, path, length } => {
-                let content = read_blob(reader, length).await?;
+                let mut content = (&mut *reader).take(length);
                 let put = match find(shared, &host) {
-                    Ok(container) => put(container, path, user, content).await,
+                    Ok(container) => put(container, path, user, &mut content).await?,
                     Err(refusal) => Err(refusal),
                 };
+                // What nobody wanted stands before the next request.
+                tokio::io::copy(&mut content, &mut tokio::io::sink()).await?;
+                if content.limit() > 0 {
+                    return Err(WireError::Io(io::ErrorKind::UnexpectedEof.into()));
+                }
                 match put {
                     Ok(()) => done(writer).await?,
                     Err(refusal) => refuse(writer, refusal).await?,
@@ -168,15 +182,70 @@ async fn run<C: Container>(
     container.run(spec).await.map_err(Refusal::from)
 }
 
+/// Writes a file. `Err`: the client broke off.
 async fn put<C: Container>(
     container: &C,
     path: String,
     user: Option<String>,
-    content: Bytes,
-) -> Result<(), Refusal> {
-    let argv =
-        ["/bin/sh", "-c", WRITE_FILE, "sh"].map(str::to_owned).into_iter().chain([path.clone()]).collect();
-    let output = run(container, argv, user, content).await?;
+    content: &mut Content<'_>,
+) -> Result<Result<(), Refusal>, WireError> {
+    let argv = |script: &str| ["/bin/sh", "-c", script, "sh", &path].map(str::to_owned).to_vec();
+    if content.limit() > MEMORY_LIMIT as u64 {
+        let spec = ExecSpec { argv: argv(STREAM_FILE), user: user.clone(), ..ExecSpec::default() };
+        match stream(container, spec, content).await? {
+            // Nothing was read: it goes the other way.
+            Err(EngineError::Unsupported { .. }) => {}
+            ended => return Ok(ended.map_err(Refusal::from).and_then(|output| written(&path, &output))),
+        }
+    }
+    let length = content.limit();
+    let content = read_blob(content, length).await?;
+    let ran = run(container, argv(WRITE_FILE), user, content).await;
+    Ok(ran.and_then(|output| written(&path, &output)))
+}
+
+/// Runs a command that reads `content` as it comes, once it has begun to write something itself.
+async fn stream<C: Container>(
+    container: &C,
+    spec: ExecSpec,
+    content: &mut Content<'_>,
+) -> Result<Result<ExecOutput, EngineError>, WireError> {
+    let (input, said) = mpsc::channel(4);
+    let (chunks, mut heard) = mpsc::channel::<Chunk>(16);
+    let (begins, begun) = oneshot::channel();
+    let feed = async move {
+        if begun.await.is_err() {
+            return Ok(());
+        }
+        while content.limit() > 0 {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            if content.read_buf(&mut piece).await? == 0 {
+                return Err(WireError::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+            if input.send(piece.freeze()).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let collect = async {
+        let (mut output, mut begins) = (ExecOutput::default(), Some(begins));
+        while let Some(chunk) = heard.recv().await {
+            begins.take().map(|begins| begins.send(()));
+            output.append(&chunk);
+        }
+        output
+    };
+    let converse = async { Ok(container.converse(spec, said, chunks).await) };
+    // If the client breaks off, the command does not take that for the end.
+    let ((), ended, mut output) = tokio::try_join!(feed, converse, async { Ok(collect.await) })?;
+    Ok(ended.map(|status| {
+        output.status = status;
+        output
+    }))
+}
+
+fn written(path: &str, output: &ExecOutput) -> Result<(), Refusal> {
     if output.success() {
         return Ok(());
     }

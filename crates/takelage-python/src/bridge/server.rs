@@ -76,7 +76,7 @@ pub enum BridgeError {
 impl<C: Container> Bridge<C> {
     /// Listens on a new socket in a new private directory below `directory`.
     ///
-    /// `hosts` maps names of the inventory to containers. What Python reports is sent to `events` as part of
+    /// `hosts` maps names of the inventory to containers, which are warmed up while Python starts. What Python reports is sent to `events` as part of
     /// `step`, with paths relative to `project_root` where they lie inside.
     pub async fn open(
         directory: &Path,
@@ -107,13 +107,22 @@ impl<C: Container> Bridge<C> {
         let shared = Arc::new(Shared {
             hosts,
             zygotes: Zygotes::new(cancel.clone(), tasks.clone()),
-            cancel,
+            cancel: cancel.clone(),
             step,
             roots,
             events,
             listener: Mutex::new(None),
         });
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
+        for container in shared.hosts.values() {
+            let (container, cancelled) = (container.clone(), cancel.clone().cancelled_owned());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = container.warm_up() => {}
+                    () = cancelled => {}
+                }
+            });
+        }
         Ok(Self { shared, socket, keep: None, _directory: private, tasks })
     }
 

@@ -1,10 +1,11 @@
-//! Warm interpreters in the containers, which run modules in forks: see `zygote.py`.
+//! Warm interpreters in the containers, which run modules in forks: see `python/zygote`.
 //!
-//! An interpreter is started at its first use and ends with the bridge. Whatever keeps one from running a module leaves
-//! the module to the plain command, as long as it has not begun.
+//! An interpreter is started at its first use and ends with the bridge. One that ended before has a successor at the
+//! next use. Whatever keeps one from running a module leaves the module to the plain command, as long as it has not
+//! begun.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -19,11 +20,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The program that the interpreter runs.
-const PROGRAM: &str = include_str!("../../python/zygote.py");
+const PROGRAM: &str = concat!(
+    include_str!("../../python/zygote/sources.py"),
+    "\n\n",
+    include_str!("../../python/zygote/serve.py")
+);
 /// How long an interpreter may take until it is ready.
 const START: Duration = Duration::from_secs(30);
 /// How long it may take to end when its input ends.
 const END: Duration = Duration::from_secs(5);
+/// One that has broken down so often is not started again.
+const BREAKDOWNS: u32 = 3;
 /// A longer header is not the interpreter's, in bytes.
 const HEADER_LIMIT: usize = 1 << 12;
 /// Nor is a longer piece of output, in bytes.
@@ -38,13 +45,32 @@ pub(super) struct Lost;
 
 /// All interpreters of a bridge.
 pub(super) struct Zygotes {
-    /// By host, user and command. `None`: one cannot be started, or has broken down, so nobody tries again.
-    known: tokio::sync::Mutex<HashMap<Key, Option<mpsc::Sender<Call>>>>,
+    /// By host, user and command. While one starts, only those wait that need it.
+    known: Mutex<HashMap<Key, Slot>>,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
 
 type Key = (String, Option<String>, Vec<String>);
+type Slot = Arc<tokio::sync::Mutex<Known>>;
+
+/// What is known of an interpreter.
+#[derive(Default)]
+struct Known {
+    state: State,
+    breakdowns: u32,
+}
+
+#[derive(Default)]
+enum State {
+    /// It is started at its next use.
+    #[default]
+    Idle,
+    /// It can be reached, unless it has ended.
+    Started(mpsc::Sender<Call>),
+    /// It cannot be started, or breaks down again and again.
+    GivenUp,
+}
 
 /// A module to run.
 struct Call {
@@ -76,7 +102,7 @@ enum Called {
 impl Zygotes {
     /// Interpreters that end when `cancel` fires, as tasks of `tasks`.
     pub(super) fn new(cancel: CancellationToken, tasks: TaskTracker) -> Self {
-        Self { known: tokio::sync::Mutex::default(), cancel, tasks }
+        Self { known: Mutex::default(), cancel, tasks }
     }
 
     /// Runs a program in a fork of an interpreter. `None`: it has not begun, and needs the plain command.
@@ -88,53 +114,65 @@ impl Zygotes {
         zygote: Zygote,
         program: &Bytes,
     ) -> Result<Option<ExecOutput>, Lost> {
-        let Zygote { argv, env, preface } = zygote;
-        let key = (host.to_owned(), user.map(str::to_owned), argv);
-        // An interpreter that is out of date has a successor, which begins with what is there now.
+        let Zygote { argv, env, preface, own } = zygote;
+        let spec = ExecSpec { argv: argv.clone(), user: user.map(str::to_owned), ..ExecSpec::default() };
+        let slot = self.slot((host.to_owned(), spec.user.clone(), argv));
+        // An interpreter that is out of date, or has ended meanwhile, has a successor that begins with what is there now.
         for _ in 0..2 {
-            let Some(calls) = self.find(container, &key).await else { return Ok(None) };
-            match call(&calls, &env, program).await? {
+            let Some(calls) = self.find(container, &slot, &spec).await else { return Ok(None) };
+            match call(&calls, &env, &own, program).await? {
                 Called::Done(mut output) => {
                     output.stdout.splice(..0, preface.bytes());
                     return Ok(Some(output));
                 }
-                Called::Stale => self.forget(&key, &calls, false).await,
-                Called::NotBegun => {
-                    self.forget(&key, &calls, true).await;
-                    return Ok(None);
-                }
+                Called::Stale => slot.lock().await.forget(&calls),
+                Called::NotBegun => {}
             }
         }
         Ok(None)
     }
 
-    /// Returns a way to the interpreter, started if need be.
-    async fn find<C: Container>(&self, container: &C, key: &Key) -> Option<mpsc::Sender<Call>> {
-        let mut known = self.known.lock().await;
-        match known.entry(key.clone()) {
-            Entry::Occupied(entry) => entry.get().clone(),
-            Entry::Vacant(entry) => {
-                let (sender, calls) = mpsc::channel(1);
-                let (ready, is_ready) = oneshot::channel();
-                let spec = ExecSpec { argv: key.2.clone(), user: key.1.clone(), ..ExecSpec::default() };
-                self.tasks.spawn(attend(container.clone(), spec, calls, ready, self.cancel.clone()));
-                let started = matches!(tokio::time::timeout(START, is_ready).await, Ok(Ok(())));
-                if !started {
-                    tracing::debug!(host = key.0, "no warm interpreter: modules run the plain way");
-                }
-                entry.insert(started.then_some(sender)).clone()
-            }
-        }
+    fn slot(&self, key: Key) -> Slot {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(known.entry(key).or_default())
     }
 
+    /// Returns a way to the interpreter, started if need be.
+    async fn find<C: Container>(
+        &self,
+        container: &C,
+        slot: &Slot,
+        spec: &ExecSpec,
+    ) -> Option<mpsc::Sender<Call>> {
+        let mut known = slot.lock().await;
+        match &known.state {
+            State::Started(calls) if !calls.is_closed() => return Some(calls.clone()),
+            State::Started(_) => known.breakdowns += 1,
+            State::GivenUp => return None,
+            State::Idle => {}
+        }
+        let (sender, calls) = mpsc::channel(1);
+        let (ready, is_ready) = oneshot::channel();
+        let attended = attend(container.clone(), spec.clone(), calls, ready, self.cancel.clone());
+        let started = known.breakdowns < BREAKDOWNS && {
+            self.tasks.spawn(attended);
+            matches!(tokio::time::timeout(START, is_ready).await, Ok(Ok(())))
+        };
+        if !started {
+            tracing::debug!(container = container.name(), "no warm interpreter: modules run the plain way");
+            known.state = State::GivenUp;
+            return None;
+        }
+        known.state = State::Started(sender.clone());
+        Some(sender)
+    }
+}
+
+impl Known {
     /// Forgets an interpreter, unless it has a successor already. It ends when the last module in it does.
-    async fn forget(&self, key: &Key, calls: &mpsc::Sender<Call>, for_good: bool) {
-        let mut known = self.known.lock().await;
-        if known.get(key).and_then(Option::as_ref).is_some_and(|current| current.same_channel(calls)) {
-            known.remove(key);
-            if for_good {
-                known.insert(key.clone(), None);
-            }
+    fn forget(&mut self, calls: &mpsc::Sender<Call>) {
+        if matches!(&self.state, State::Started(current) if current.same_channel(calls)) {
+            self.state = State::Idle;
         }
     }
 }
@@ -143,11 +181,13 @@ impl Zygotes {
 async fn call(
     calls: &mpsc::Sender<Call>,
     env: &std::collections::BTreeMap<String, String>,
+    own: &[String],
     program: &Bytes,
 ) -> Result<Called, Lost> {
     let (events, mut happens) = mpsc::channel(16);
     let mut header = serde_json::Map::new();
     header.insert("env".to_owned(), json!(env));
+    header.insert("own".to_owned(), json!(own));
     header.insert("length".to_owned(), json!(program.len()));
     if calls.send(Call { header, program: program.clone(), events }).await.is_err() {
         return Ok(Called::NotBegun);

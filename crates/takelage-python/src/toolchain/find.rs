@@ -58,9 +58,12 @@ enum Choice {
 /// Making it needs pip's index, as the user's pip settings name it, and takes minutes; `say` is told. What was made
 /// is found again without network. Several processes may call this at once: one makes, the others wait.
 pub async fn find(wanted: &Wanted, say: Say<'_>) -> Result<Toolchain, ToolchainError> {
-    let mut findings = Vec::new();
-    let ansible = choose(Subject::Ansible, wanted, &mut findings).await?;
-    let pytest = choose(Subject::Pytest, wanted, &mut findings).await?;
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    // Each starts Python to ask it, and neither needs the other's answer.
+    let ansible = Box::pin(choose(Subject::Ansible, wanted, &mut one));
+    let pytest = Box::pin(choose(Subject::Pytest, wanted, &mut other));
+    let (ansible, pytest) = tokio::join!(ansible, pytest);
+    let (ansible, pytest) = (ansible?, pytest?);
     let made = match content(&ansible, &pytest) {
         Some(content) => Some(private::make(wanted, &content, say).await?),
         None => None,

@@ -55,7 +55,7 @@ const TASKS: &str = r#"
       ansible.builtin.command: /no/such/program
       ignore_errors: true
     - name: a lookup
-      ansible.builtin.debug: {msg: "{{ lookup('pipe', 'echo out; readlink /proc/self/fd/2') }}"}
+      ansible.builtin.debug: {msg: "{{ lookup('pipe', 'echo out; readlink /proc/self/fd/2 | tr -d 0-9') }}"}
 "#;
 
 /// A module that leaves in a disorderly way.
@@ -129,11 +129,71 @@ async fn docker_ansible_an_interpreter_that_is_killed_fails_the_task_and_no_modu
     let keep = tempfile::tempdir().unwrap();
     let Some(scene) = Scene::new().await else { return };
     let scene = scene.accelerated(keep.path());
-    let tasks = "    - ansible.builtin.shell: echo x >> /tmp/runs; kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 2\n";
-    let failed = scene.tasks(tasks).await;
-    let Err(AnsibleError::Unreachable { message, .. }) = failed else { panic!("{failed:?}") };
-    assert!(message.contains("has ended"), "{message}");
-    assert_eq!(scene.container.sh("cat /tmp/runs").await, "x\n");
-    // The next run takes the plain way.
-    scene.tasks("    - ansible.builtin.ping:\n").await.unwrap();
+    // Named, for older versions of Ansible look around with another interpreter than the one they then use.
+    let with = "      vars: {ansible_python_interpreter: /usr/bin/python3}\n";
+    let kill = "echo x >> /tmp/runs; kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 2";
+    let tasks = format!("    - ansible.builtin.shell: {kill}\n{with}");
+    let ping = format!("    - ansible.builtin.ping:\n{with}");
+    for runs in ["x\n", "x\nx\n", "x\nx\nx\n"] {
+        let failed = scene.tasks(&tasks).await;
+        let Err(AnsibleError::Unreachable { message, .. }) = failed else { panic!("{failed:?}") };
+        assert!(message.contains("has ended"), "{message}");
+        assert_eq!(scene.container.sh("cat /tmp/runs").await, runs);
+        scene.tasks(&ping).await.unwrap();
+        // Another one takes its place, but not that of one that breaks down again and again.
+        let lives = scene.container.sh(ZYGOTES).await.trim() != "0";
+        assert_eq!(lives, runs != "x\nx\nx\n");
+    }
+}
+
+/// A module that tells where it finds what it imports, and where what it imports finds itself.
+const PLACES: &str = r#"#!/usr/bin/python3
+import json, os, sys, traceback
+from ansible.module_utils import basic
+from ansible.module_utils.common import respawn
+from ansible.module_utils.common.text.converters import to_text
+from ansible.module_utils.parsing import convert_bool
+import ansible.module_utils.six.moves.urllib.parse
+try:
+    basic.AnsibleModule(argument_spec=7)
+except BaseException:
+    trace = traceback.format_exc()
+own = os.path.dirname(os.path.dirname(os.path.dirname(basic.__file__)))
+places = [
+    str(getattr(respawn, "_ANSIBLE_PARENT_PATH", own)), trace, repr(sys.modules["ansible"].__path__), repr(basic),
+    basic.__spec__.origin, repr(basic.__loader__), sorted(sys.modules["ansible.module_utils.common"].__dict__),
+    basic.AnsibleModule.exit_json.__code__.co_filename, sys.modules["ansible.module_utils.six"].__file__,
+    to_text is basic.to_text, getattr(convert_bool, "MARK", "none"), repr(sys.meta_path[-1])[:40],
+    sorted(name for name in sys.modules if name.startswith("ansible")),
+]
+print(json.dumps({"msg": json.dumps(places).replace(own, "PLACE")}))
+sys.exit(0)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_what_is_imported_ahead_is_like_what_is_imported_anew() {
+    let keep = tempfile::tempdir().unwrap();
+    let mut all = Vec::new();
+    for fast in [false, true] {
+        let Some(mut scene) = Scene::new().await else { return };
+        if fast {
+            scene = scene.accelerated(keep.path());
+        }
+        scene.write("library/places.py", PLACES);
+        let tasks = "    - ansible.builtin.ping:\n    - places: {}\n    - places: {}\n";
+        scene.tasks(tasks).await.unwrap();
+        // What a project puts in the place of Ansible's own counts, and makes nothing else different.
+        let own = "MARK = 'own'\nBOOLEANS_TRUE = frozenset([True])\nBOOLEANS_FALSE = frozenset([False])\n\
+                   BOOLEANS = BOOLEANS_TRUE | BOOLEANS_FALSE\ndef boolean(value, strict=True):\n    return bool(value)\n";
+        scene.write("module_utils/parsing/convert_bool.py", own);
+        scene.write("module_utils/parsing/__init__.py", "");
+        scene.tasks(tasks).await.unwrap();
+        all.push(told(&scene.reported()));
+    }
+    let messages = |told: &[(String, TaskStatus, String, String, String)]| -> Vec<_> {
+        told.iter().map(|result| result.2.clone()).collect()
+    };
+    let (plain, fast) = (messages(&all[0]), messages(&all[1]));
+    assert!(plain[1].contains("PLACE") && plain[4].contains("own"), "{plain:#?}");
+    assert_eq!(plain, fast);
 }

@@ -5,10 +5,12 @@
     reason = "outside of `#[test]` functions clippy does not see that all of this is tests"
 )]
 
+mod ahead;
 mod ansible;
 mod checks;
 mod environment;
 mod fast;
+mod faults;
 mod playbooks;
 mod scene;
 mod transport;

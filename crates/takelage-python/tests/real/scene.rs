@@ -71,7 +71,7 @@ pub(crate) struct Scene {
     pub(crate) bridge: Bridge<DockerContainer>,
     pub(crate) events: mpsc::UnboundedReceiver<EventKind>,
     pub(crate) tools: Toolchain,
-    _sockets: TempDir,
+    pub(crate) _sockets: TempDir,
 }
 
 impl Scene {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use takelage_engine::Container as _;
 
 use crate::scene::Scene;
 
@@ -26,6 +27,24 @@ fn blob(stream: &mut UnixStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).unwrap();
     bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_bridge_the_stream_begins_before_anything_is_asked_for() {
+    let Some(scene) = Scene::new().await else { return };
+    let name = scene.container.0.name().to_owned();
+    let agents = || {
+        let top =
+            std::process::Command::new("docker").args(["top", &name, "-eo", "pid,comm"]).output().unwrap();
+        String::from_utf8(top.stdout).unwrap().matches("takelage-agent").count()
+    };
+    let begun = std::time::Instant::now();
+    while agents() == 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "there is no agent");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    scene.container.sh("true").await;
+    assert_eq!(agents(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,4 +96,38 @@ async fn docker_bridge_commands_and_files_are_exact_and_mistakes_are_told() {
 
     scene.bridge.close().await;
     assert!(!socket.exists());
+}
+
+/// Returns the most memory that a process had, in MiB, by what `/proc` says of it.
+fn peak(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() >> 10
+}
+
+/// Puts zeros into the container and returns the reply.
+fn put_zeros(stream: &mut UnixStream, path: &str, length: u64) -> Value {
+    send(stream, &json!({"op": "put", "host": "app", "path": path, "length": length}), b"");
+    std::io::copy(&mut std::io::repeat(0).take(length), stream).unwrap();
+    reply(stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_bridge_a_large_file_is_passed_on_while_it_comes() {
+    let Some(scene) = Scene::new().await else { return };
+    let mut stream = UnixStream::connect(scene.bridge.socket()).unwrap();
+    send(&mut stream, &json!({"op": "hello", "version": 1}), b"");
+    assert_eq!(reply(&mut stream)["reply"], "done");
+    let before = peak(&fs_err::read_to_string("/proc/self/status").unwrap());
+    assert_eq!(put_zeros(&mut stream, "/dev/null", 1 << 29)["reply"], "done");
+    let grown = peak(&fs_err::read_to_string("/proc/self/status").unwrap()) - before;
+    let agent =
+        "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = takelage-agent ] && cat $p/status && break; done";
+    let agent = peak(&scene.container.sh(agent).await);
+    assert!(grown < 64 && agent < 32, "512 MiB took {grown} MiB here and {agent} MiB in the agent");
+    // It is all there, and what cannot be written is told and leaves the conversation in order.
+    assert_eq!(put_zeros(&mut stream, "/dev/shm/large", 20_000_001)["reply"], "done");
+    assert_eq!(scene.container.sh("wc -c < /dev/shm/large").await.trim(), "20000001");
+    assert_eq!(put_zeros(&mut stream, "/no/such/place", 20_000_001)["kind"], "engine");
+    assert_eq!(put_zeros(&mut stream, "/dev/shm/large", 3)["reply"], "done");
+    assert_eq!(scene.container.sh("wc -c < /dev/shm/large").await.trim(), "3");
 }

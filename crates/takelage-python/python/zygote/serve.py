@@ -1,39 +1,22 @@
 """A warm interpreter in a container: forks for every module and runs, in the fork, what Ansible sent, unchanged.
 
 It talks to takelage over standard input and output: a big-endian length of four bytes, a JSON header of that length,
-then as many bytes as the header's lengths say. It writes nothing to the file system, remembers no source but as code
-by its digest, and runs no module itself. It ends when its input ends, and everything that still runs with it.
+then as many bytes as the header's lengths say. It writes nothing to the file system, and runs no module itself. It ends
+when its input ends, and everything that still runs with it.
 
-Python 3.5 and later; an older one ends at once, which is an answer too.
+Python 3.5 and later; an older one ends at once, which is an answer too. `sources.py` comes before this.
 """
 
-import sys
-
-if sys.version_info < (3, 5):
-    sys.exit(3)
-
-import _imp
-import base64
 import builtins
-import collections
-import hashlib
-import importlib
-import importlib.machinery
-import importlib.util
-import io
+import gc
 import itertools
 import json
-import os
 import random
-import re
 import select
 import signal
 import site
 import struct
 import time
-import types
-import zipfile
-import zipimport
 
 # What modules import from Python's own library; a fork finds it imported. Some systems leave parts of it out.
 LIBRARY = (
@@ -51,19 +34,16 @@ for name in LIBRARY.split():
 # How long output may still come after a module's end, from what it started, in seconds.
 LINGER = 2.0
 PIECE = 1 << 16
-# So many sources are remembered as code.
-SOURCES = 4096
 
 # What an interpreter reads when it starts. When one of them changes, this one is no longer like a new one.
 READ_AT_START = (
     "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/localtime", "/etc/timezone", "/etc/environment",
     "/etc/ld.so.cache", "/etc/resolv.conf", "/etc/hosts", "/usr/lib/locale", "/usr/lib/locale/locale-archive",
+    # What modules of the stock ask about when they are imported.
+    "/etc/os-release", "/usr/lib/os-release", "/etc/lsb-release", "/run/systemd/system",
     # And what decides about whom `sudo` lets start it, and how.
     "/etc/shadow", "/etc/sudoers", "/etc/sudoers.d", "/etc/pam.d", "/etc/security", "/etc/login.defs",
 )
-
-# The archive of a module's files, in the two forms in which Ansible's wrappers hold it.
-ARCHIVE = re.compile(br"""(?:ZIPDATA *= *(?:\"\"\"|\"|')|zip_data=')([A-Za-z0-9+/=\s]+)""")
 
 
 def main():
@@ -97,8 +77,8 @@ class Zygote:
         self.wire_in = wire_in
         self.wire_out = wire_out
         self.jobs = {}
-        self.codes = collections.OrderedDict()
-        self.environment = dict(os.environ)
+        self.sources = Sources()
+        self.stock = Stock()
         self.directory = os.getcwd()
         self.signature = signature()
 
@@ -127,15 +107,22 @@ class Zygote:
         if signature() != self.signature:
             self.send({"id": header["id"], "stale": True})
             return None
-        self.remember(source)
-        return self.fork(header, source)
+        archive = self.sources.of(source)
+        if archive is not None:
+            self.stock.fill(archive, self.sources.codes, frozenset(header["own"]))
+            # What that imported from the container's packages counts from now on.
+            self.signature = signature()
+        return self.fork(header, source, archive)
 
-    def fork(self, header, source):
+    def fork(self, header, source, archive):
         """Begins a module. Returns in the fork."""
         out, out_end = os.pipe()
         err, err_end = os.pipe()
         stdin, stdin_end = os.pipe()
         os.close(stdin_end)
+        if hasattr(gc, "freeze"):
+            # Whoever looks for garbage need not look here: that would copy all of it into the fork.
+            gc.freeze()
         process = os.fork()
         if process == 0:
             os.setsid()
@@ -150,7 +137,8 @@ class Zygote:
                 os.chdir(self.directory)
             except OSError:
                 pass
-            return source, self.codes
+            agrees = archive is not None and self.stock.agrees(archive)
+            return source, importer(archive, self.sources, self.stock if agrees else None)
         for descriptor in (out_end, err_end, stdin):
             os.close(descriptor)
         self.jobs[header["id"]] = Job(header["id"], process, {out: "stdout", err: "stderr"})
@@ -181,28 +169,6 @@ class Zygote:
         del self.jobs[job.number]
         self.send({"id": job.number, "exit": job.status})
 
-    def remember(self, payload):
-        """Compiles what is new among the sources that a module brings with it."""
-        found = ARCHIVE.search(payload)
-        if not found:
-            return
-        try:
-            archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(found.group(1))))
-            for name in archive.namelist():
-                if not name.endswith(".py"):
-                    continue
-                source = archive.read(name)
-                digest = hashlib.sha256(source).digest()
-                if digest in self.codes:
-                    self.codes.move_to_end(digest)
-                else:
-                    self.codes[digest] = compile(source, name, "exec", 0, True)
-        except Exception:
-            # The module will say what is wrong with itself.
-            pass
-        while len(self.codes) > SOURCES:
-            self.codes.popitem(last=False)
-
     def receive(self, length):
         """Reads exactly so many bytes. The end of the input is the end of everything."""
         pieces = []
@@ -230,12 +196,34 @@ class Zygote:
 
 
 def kill(job):
-    """Ends a module and what it started in its session's first group."""
-    if job.status is None:
-        try:
-            os.killpg(job.process, signal.SIGKILL)
-        except OSError:
-            pass
+    """Ends a module and what it started, but for what has left both its session and its descent."""
+    if job.status is not None:
+        return
+    doomed = {job.process}
+    grows = True
+    while grows:
+        found = {process for process, parent, session in processes() if doomed & {parent, session}} - doomed
+        for process in found or doomed:
+            try:
+                # Those that stand still start no others meanwhile.
+                os.kill(process, signal.SIGSTOP if found else signal.SIGKILL)
+            except OSError:
+                pass
+        grows = bool(found)
+        doomed |= found
+
+
+def processes():
+    """Lists the processes with their parents and sessions."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/{}/stat".format(name), "rb") as file:
+                    # The name of the program, in parentheses, may have any character.
+                    fields = file.read().rpartition(b")")[2].split()
+                yield int(name), int(fields[1]), int(fields[3])
+            except (OSError, IndexError, ValueError):
+                pass
 
 
 def signature():
@@ -243,8 +231,10 @@ def signature():
     own = [os.path.realpath(sys.executable), sys.executable, os.path.join(sys.prefix, "pyvenv.cfg")]
     # A directory of packages that is not there yet would be found by the next interpreter.
     packages = getattr(site, "getsitepackages", list)() + [getattr(site, "getusersitepackages", str)()]
+    loaded = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    loaded = [path for path in loaded if path and "-packages" in path]
     # The empty path is the working directory, where imports look anew every time.
-    return [stamp(path) for path in itertools.chain(READ_AT_START, own, packages, sys.path) if path]
+    return [stamp(path) for path in itertools.chain(READ_AT_START, own, packages, sys.path, loaded) if path]
 
 
 def stamp(path):
@@ -256,51 +246,9 @@ def stamp(path):
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def importer(codes):
-    """Returns a finder for archives that takes code by the digest of its source instead of compiling it."""
-
-    class Importer(zipimport.zipimporter):
-        def path_of(self, fullname):
-            """Returns where a module's source is and whether it is a package. `get_filename` would compile it."""
-            package = self.is_package(fullname)
-            path = os.path.join(self.archive, self.prefix + fullname.rpartition(".")[2])
-            return path + ("/__init__.py" if package else ".py"), package
-
-        def find_spec(self, fullname, target=None):
-            try:
-                path, package = self.path_of(fullname)
-            except ImportError:
-                find = getattr(zipimport.zipimporter, "find_spec", None)
-                return find(self, fullname, target) if find else None
-            places = [os.path.dirname(path)] if package else None
-            return importlib.util.spec_from_file_location(
-                fullname, path, loader=self, submodule_search_locations=places
-            )
-
-        def create_module(self, spec):
-            return None
-
-        def exec_module(self, module):
-            exec(self.get_code(module.__name__), module.__dict__)
-
-        def get_code(self, fullname):
-            path = self.path_of(fullname)[0]
-            try:
-                code = codes.get(hashlib.sha256(self.get_data(path)).digest())
-            except OSError:
-                code = None
-            if code is None:
-                return zipimport.zipimporter.get_code(self, fullname)
-            # As if it had been compiled from there, which tracebacks tell.
-            _imp._fix_co_filename(code, path)
-            return code
-
-    return Importer
-
-
-def run(source, codes):
-    """Runs a module as an interpreter that reads it from standard input does."""
-    sys.path_hooks.insert(0, importer(codes))
+def run(source, archives):
+    """Runs a module as an interpreter that reads it from standard input does. `archives` finds what archives hold."""
+    sys.path_hooks.insert(0, archives)
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
     random.seed()
