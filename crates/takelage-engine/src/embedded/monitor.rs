@@ -138,7 +138,8 @@ impl Monitor {
         rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
         let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
         let pid = pid.ok_or_else(|| io::Error::other("the container has no process"))?;
-        // Its network is there when the first program of it begins.
+        // Rules and network are there when the first program of it begins.
+        self.restrict_devices()?;
         let network = self.network.set_up(pid)?;
         container.start().map_err(io::Error::other)?;
         let running = Running::of(pid)?;
@@ -178,6 +179,19 @@ impl Monitor {
             rustix::mount::mount_bind(self.directory.join(file), place)?;
         }
         Ok(())
+    }
+
+    /// Holds the container to its rules about devices where the runtime does not: it knows cgroup v1's only.
+    fn restrict_devices(&self) -> io::Result<()> {
+        // In a user namespace nobody may, and nobody can make a device that works either.
+        if self.cgroups != cgroup::Host::Unified || rootless::is_inside() {
+            return Ok(());
+        }
+        let specification = Spec::load("config.json").map_err(io::Error::other)?;
+        let resources = specification.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+        let rules = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+        cgroup::restrict(&self.id, rules)
+            .map_err(|error| io::Error::other(format!("cannot restrict its access to devices: {error}")))
     }
 
     fn build(

@@ -21,3 +21,4 @@ mod rootless;
 mod snapshot;
 mod stream;
 mod systemd;
+mod unified;

@@ -15,6 +15,7 @@ macro_rules! suite {
                 a_start_that_fails_leaves_nothing
                 the_images_own_command_runs
                 a_command_replaces_entrypoint_and_command
+                only_listed_devices_can_be_opened
                 every_part_of_a_specification_arrives;
             $exec = exec:
                 output_comes_in_order_and_apart
