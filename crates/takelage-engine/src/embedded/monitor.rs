@@ -41,7 +41,7 @@ use libcontainer::{
 };
 use rustix::{
     fs::{MemfdFlags, Mode, SealFlags},
-    process::{Pid, Signal, WaitOptions, WaitStatus},
+    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
 };
 use serde::{Deserialize, Serialize};
 use takelage_model::agent::AgentConfig;
@@ -135,7 +135,7 @@ impl Monitor {
         }
         let mut container = built.map_err(io::Error::other)?;
         // The runtime hides this process from its own user, who has to be able to enter its namespaces.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
         let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
         let pid = pid.ok_or_else(|| io::Error::other("the container has no process"))?;
         // Rules and network are there when the first program of it begins.
@@ -228,8 +228,11 @@ struct Agent {
 impl Executor for Agent {
     /// Called when the process has become what it stays, and before the monitor says that the container runs.
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
+        let ready = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).and_then(|()| {
+            // Only then may the monitor of an ordinary user enter its network. Nobody else is in the container yet.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        });
+        ready.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
