@@ -229,7 +229,7 @@ fn lowers(trees: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Writes the files of `/etc` that belong to the container and not to its image.
-fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> io::Result<()> {
+fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> Result<(), Refusal> {
     let write = |name: &str, text: String| {
         let path = place.directory.join(name);
         fs::write(&path, text)?;
@@ -244,11 +244,11 @@ fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> i
         Attachment::Member(_) => network::LOCAL.to_owned(),
     };
     for pair in &spec.hosts {
-        let (name, address) = pair.split_once(':').unwrap_or((pair, ""));
-        hosts = format!("{hosts}{address} {name}\n");
+        hosts += &network.extra_host(pair).map_err(Refusal::Unsupported)?;
     }
     write("hosts", hosts)?;
-    write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+    write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())?;
+    Ok(())
 }
 
 /// Returns what the host calls others.

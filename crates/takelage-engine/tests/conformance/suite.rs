@@ -64,6 +64,7 @@ macro_rules! suite {
                 a_systemd_that_dies_says_why;
             $network = network:
                 a_private_network_reaches_the_outside
+                the_host_has_a_name
                 containers_of_a_private_network_find_each_other
                 private_networks_do_not_see_each_other
                 a_published_port_answers_until_the_end
