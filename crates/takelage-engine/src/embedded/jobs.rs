@@ -16,6 +16,7 @@ use super::{
     namespaces,
     overlay::Stack,
     rootless,
+    volume::Placed,
 };
 use crate::{
     archive::Compression,
@@ -41,6 +42,8 @@ pub(super) enum Job {
     Put { root: Root, at: PathBuf },
     /// Pack a file or directory of a container, to standard output.
     Get { root: Root, path: PathBuf },
+    /// Copy what a container's image has in the places of its new volumes into them.
+    Fill { root: Root, volumes: Vec<Placed> },
     /// Remove a directory with everything in it.
     Remove { directory: PathBuf },
 }
@@ -60,7 +63,7 @@ pub(super) enum Root {
     Stack {
         /// The stack.
         stack: Stack,
-        /// An empty directory to mount it at.
+        /// An empty directory to mount it at, made if it is missing.
         at: PathBuf,
     },
 }
@@ -91,6 +94,13 @@ impl Job {
                 layer::archive(root.open()?.as_fd(), &path, &mut output, &layer::ArchiveOptions::default())?;
                 output.flush()?;
                 Ok(Answer::default())
+            }
+            Self::Fill { root, volumes } => {
+                let (root, mut answer) = (root.open()?, Answer::default());
+                for volume in volumes {
+                    answer.size += volume.fill(root.as_fd())?;
+                }
+                Ok(answer)
             }
             Self::Remove { directory } => {
                 let name = Path::new(directory.file_name().unwrap_or_default());
@@ -152,6 +162,7 @@ impl Root {
             Self::Process { first, .. } => Ok(open(Path::new(&format!("/proc/{first}/root")))?),
             Self::Stack { stack, at } => {
                 namespaces::unshare_mounts()?;
+                fs::create_dir_all(at)?;
                 stack.mount(at, rootless::is_inside())?;
                 Ok(open(at)?)
             }
@@ -159,11 +170,13 @@ impl Root {
     }
 }
 
-fn markers() -> layer::Namespace {
+/// Which attributes overlayfs keeps its marks in here.
+pub(super) fn markers() -> layer::Namespace {
     if rootless::is_inside() { layer::Namespace::User } else { layer::Namespace::Trusted }
 }
 
-fn open(directory: &Path) -> io::Result<OwnedFd> {
+/// Opens a directory.
+pub(super) fn open(directory: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(directory, flags, Mode::empty())?)
 }

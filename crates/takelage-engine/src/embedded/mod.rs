@@ -36,8 +36,9 @@ mod rootless;
 mod seal;
 mod snapshot;
 pub(crate) mod store;
+mod volume;
 
 pub use container::EmbeddedContainer;
 pub use engine::{Embedded, Settings};
 pub use helper::helper;
-pub use store::{Freed, ImageUsage, Usage};
+pub use store::{Freed, ImageUsage, Usage, VolumeUsage};

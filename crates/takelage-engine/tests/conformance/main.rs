@@ -22,3 +22,4 @@ mod snapshot;
 mod stream;
 mod systemd;
 mod unified;
+mod volume;

@@ -68,4 +68,4 @@ fn again((uid, gid): (u32, u32)) {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_systemd embedded_network);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_volume embedded_systemd embedded_network);

@@ -3,7 +3,7 @@
 /// Makes a test of each function of the suite, in modules of the given names. The function that makes a bench returns
 /// `None` where the engine is missing.
 macro_rules! suite {
-    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $snapshot:ident $systemd:ident $network:ident) => {
+    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $snapshot:ident $volume:ident $systemd:ident $network:ident) => {
         tests! {
             $bench;
             $lifecycle = lifecycle:
@@ -57,6 +57,9 @@ macro_rules! suite {
                 a_snapshot_is_listed_by_its_labels_until_it_is_removed
                 a_snapshot_is_one_moment_of_a_container_that_writes
                 snapshots_of_restored_containers_build_on_each_other;
+            $volume = volume:
+                a_volume_is_filled_once_and_kept
+                what_is_no_volume_is_refused;
             $systemd = systemd:
                 systemd_boots_and_stops
                 the_newest_systemd_boots
