@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     helper::{Answer, Trouble, TroubleKind},
-    namespaces,
+    hold, namespaces,
     overlay::Stack,
+    record::Running,
     rootless,
     volume::Placed,
 };
@@ -32,10 +33,10 @@ const BUFFER: usize = 1 << 18;
 pub(super) enum Job {
     /// Unpack the layer in the file `blob` below the empty directory `to`.
     Unpack { blob: PathBuf, compression: Compression, to: PathBuf },
-    /// Pack what a container has written as a layer, to standard output.
-    Pack { tree: PathBuf, newest: Option<i64> },
+    /// Pack what a container has written as a layer, to standard output. One that has to be held runs meanwhile.
+    Pack { tree: PathBuf, newest: Option<i64>, held: Option<Running> },
     /// Copy trees, the lowest first, to the new tree `to`, each over those before. Several are to lie above those of `below`.
-    Merge { trees: Vec<PathBuf>, below: Option<Root>, to: PathBuf },
+    Merge { trees: Vec<PathBuf>, below: Option<Root>, to: PathBuf, held: Option<Running> },
     /// Tell how many bytes the files in directories have.
     Measure { directories: Vec<PathBuf> },
     /// Unpack a tar archive, which comes on standard input, into a container.
@@ -75,8 +76,14 @@ impl Job {
         rustix::process::umask(Mode::empty());
         match self {
             Self::Unpack { blob, compression, to } => unpack(&blob, compression, &to),
-            Self::Pack { tree, newest } => pack(&tree, newest),
-            Self::Merge { trees, below, to } => merge(&trees, below, &to),
+            Self::Pack { tree, newest, held } => {
+                hold(held)?;
+                pack(&tree, newest)
+            }
+            Self::Merge { trees, below, to, held } => {
+                hold(held)?;
+                merge(&trees, below, &to)
+            }
             Self::Measure { directories } => {
                 let mut answer = Answer::default();
                 for directory in directories {
@@ -116,10 +123,17 @@ impl Job {
     fn enter(&self) -> io::Result<()> {
         match self {
             Self::Put { root: Root::Process { monitor, .. }, .. }
-            | Self::Get { root: Root::Process { monitor, .. }, .. } => rootless::join(*monitor),
+            | Self::Get { root: Root::Process { monitor, .. }, .. }
+            | Self::Pack { held: Some(Running { monitor, .. }), .. }
+            | Self::Merge { held: Some(Running { monitor, .. }), .. } => rootless::join(*monitor),
             _ => rootless::enter(),
         }
     }
+}
+
+/// Has a container stand still until this process ends.
+fn hold(held: Option<Running>) -> io::Result<()> {
+    held.map_or(Ok(()), |running| hold::hold(running.first))
 }
 
 fn unpack(blob: &Path, compression: Compression, to: &Path) -> Result<Answer, Trouble> {

@@ -23,6 +23,7 @@ mod end;
 mod engine;
 mod freeze;
 mod helper;
+mod hold;
 mod import;
 mod jobs;
 mod launch;

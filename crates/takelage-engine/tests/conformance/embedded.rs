@@ -289,6 +289,13 @@ mod embedded_alone {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn idle_snapshots_are_pruned() {
+        let Some((_, scratch)) = super::bench().await else { return };
+        let settings = super::Settings { root: scratch.path().join("engine"), ..super::settings() };
+        crate::snapshot::are_pruned(&settings, scratch.path()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_tree_stays_as_long_as_a_container_has_it() {
         let Some((bench, _scratch)) = super::bench().await else { return };
         let container = bench.engine.create(&bench.spec()).await.unwrap();
