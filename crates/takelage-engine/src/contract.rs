@@ -22,8 +22,7 @@ pub struct Capabilities {
     pub private_networks: bool,
     /// A committed layer takes the newest time that it is given; otherwise files keep the times that they have.
     pub newest_time: bool,
-    /// Containers have control groups: limits of memory and processes hold, devices can be handed in, systemd boots, and a
-    /// container stands still while a snapshot is taken; otherwise one can be taken only of a container that is stopped.
+    /// Containers have control groups: limits of memory and processes hold, devices can be handed in, and systemd boots.
     pub control_groups: bool,
     /// Files may belong to any user and group; otherwise to those only that are set aside for whoever uses the engine.
     pub all_ids: bool,
@@ -229,8 +228,7 @@ pub trait Container: Clone + Send + Sync + 'static {
 
     /// Takes a snapshot of the container's file system, without what is mounted in it.
     ///
-    /// A container that runs, which needs [control groups](Capabilities::control_groups), stands still
-    /// meanwhile and goes on: the snapshot is what a loss of power in that moment would leave, with files half written by
+    /// A container that runs stands still meanwhile and goes on: the snapshot is what a loss of power in that moment would leave, with files half written by
     /// whoever was writing. Of processes it has nothing. The snapshot outlives the container.
     fn snapshot(
         &self,

@@ -32,6 +32,8 @@ pub enum Operation {
     Snapshot,
     RemoveSnapshot,
     ListSnapshots,
+    RemoveVolume,
+    ListVolumes,
     Stop,
     Remove,
 }
@@ -61,6 +63,8 @@ impl fmt::Display for Operation {
             Self::Snapshot => "take a snapshot of container",
             Self::RemoveSnapshot => "remove snapshot",
             Self::ListSnapshots => "list the snapshots of",
+            Self::RemoveVolume => "remove volume",
+            Self::ListVolumes => "list the volumes of",
             Self::Stop => "stop container",
             Self::Remove => "remove container",
         })

@@ -50,6 +50,8 @@ pub(super) struct Place<'a> {
     pub(super) id: &'a str,
     /// Its directory, with the files `hostname`, `hosts` and `resolv.conf`.
     pub(super) directory: &'a Path,
+    /// Where the volumes are.
+    pub(super) volumes: &'a Path,
     /// Its host name.
     pub(super) hostname: &'a str,
     /// How the host arranges its control groups.

@@ -3,6 +3,9 @@
 //! The runtime makes and joins the group in the hierarchies that have controllers. The hierarchy by the name of
 //! `systemd`, which has none, is none of its business; a systemd in a container needs it, so its group is made here.
 
+mod bpf;
+mod devices;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -14,6 +17,8 @@ use rustix::{
     mount::MountFlags,
     process::{Pid, Signal},
 };
+
+pub(super) use devices::restrict;
 
 /// Where control groups are.
 const ROOT: &str = "/sys/fs/cgroup";
@@ -90,6 +95,11 @@ pub(super) fn directory(hierarchy: &str, id: &str) -> PathBuf {
     Path::new(ROOT).join(hierarchy).join(PARENT).join(id)
 }
 
+/// Returns the directory of a container's group where there is cgroup v2 only.
+fn unified(id: &str) -> PathBuf {
+    Path::new(ROOT).join(PARENT).join(id)
+}
+
 /// Returns the hierarchies of cgroup v1 in which the runtime makes groups, as they are mounted here.
 pub(super) fn controllers() -> Vec<String> {
     let mounted = |name: &&&str| Path::new(ROOT).join(name).join("cgroup.procs").exists();
@@ -160,7 +170,7 @@ pub(super) fn hide(id: &str) -> io::Result<()> {
 pub(super) fn freeze(id: &str, host: Host) -> io::Result<()> {
     let (state, still) = match host {
         Host::Unified => {
-            let group = Path::new(ROOT).join(PARENT).join(id);
+            let group = unified(id);
             fs::write(group.join("cgroup.freeze"), "1")?;
             (group.join("cgroup.events"), "frozen 1")
         }
@@ -184,7 +194,7 @@ pub(super) fn freeze(id: &str, host: Host) -> io::Result<()> {
 /// Lets everything in a container go on.
 pub(super) fn thaw(id: &str, host: Host) -> io::Result<()> {
     let thawed = match host {
-        Host::Unified => fs::write(Path::new(ROOT).join(PARENT).join(id).join("cgroup.freeze"), "0"),
+        Host::Unified => fs::write(unified(id).join("cgroup.freeze"), "0"),
         Host::Hybrid | Host::Legacy => fs::write(directory("freezer", id).join("freezer.state"), "THAWED"),
         Host::None => Ok(()),
     };

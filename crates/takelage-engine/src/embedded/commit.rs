@@ -92,7 +92,9 @@ impl EmbeddedContainer {
             self.merge(Operation::Commit, record, true, tree.clone()).await?;
         }
         let merged = tree.clone();
-        let job = Job::Pack { tree, newest };
+        // Of a restored one it is a copy.
+        let held = if restored { None } else { self.held(record).map_err(failed)? };
+        let job = Job::Pack { tree, newest, held };
         let (mut to, from) = tokio::io::duplex(BUFFER);
         let tar = SyncIoBridge::new(from);
         let pack = async move {

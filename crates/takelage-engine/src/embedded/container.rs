@@ -216,7 +216,7 @@ impl EmbeddedContainer {
     }
 
     /// Its root file system without what it has mounted, to be read, whether it runs or not.
-    fn view(&self, operation: Operation) -> Result<Root, EngineError> {
+    pub(super) fn view(&self, operation: Operation) -> Result<Root, EngineError> {
         let Stack { mut lowers, upper } = self.record(operation)?.monitor.stack;
         if let Some(upper) = upper {
             // Nobody may write to it by two mounts.

@@ -12,6 +12,7 @@ use super::{
     container::{EmbeddedContainer, failure},
     engine::{Embedded, Shared},
     helper::Task,
+    jobs::Job,
     monitor::Monitor,
     mount_points,
     network::{self, Attachment},
@@ -19,6 +20,7 @@ use super::{
     record::{self, Directory, Record},
     rootless,
     store::{StoreError, Trees},
+    volume::{self, Placed},
 };
 use crate::{
     Container, ContainerSpec, ContainerState, DEFAULT_PATH, EngineError, ImageConfig, Operation, SnapshotId,
@@ -42,7 +44,11 @@ impl Embedded {
         snapshot: Option<&SnapshotId>,
     ) -> Result<EmbeddedContainer, EngineError> {
         let container = self.prepare(spec, snapshot).await?;
-        match container.bring_up(spec).await {
+        let created = match container.fill_volumes(spec).await {
+            Ok(()) => container.bring_up(spec).await,
+            Err(error) => Err(error),
+        };
+        match created {
             Ok(()) => Ok(container),
             Err(error) => {
                 // The first error is the one to tell.
@@ -81,6 +87,7 @@ impl Embedded {
         let place = Place {
             id: &id,
             directory: &directory,
+            volumes: &self.shared.volumes,
             hostname: &hostname,
             cgroups: cgroup::host(),
             rootless,
@@ -160,6 +167,10 @@ fn fill(
     let directory = place.directory;
     fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))?;
     own_files(spec, place, &network)?;
+    let volumes = volume::names(spec).map_err(Refusal::Unsupported)?;
+    for name in &volumes {
+        volume::Directory(place.volumes.join(name)).make(&spec.labels)?;
+    }
     let bundle = bundle::bundle(spec, place).map_err(Refusal::Unsupported)?;
     let env = environment(spec, image, place.hostname);
     let user = spec.user.clone().or_else(|| Some(image.user.clone()).filter(|user| !user.is_empty()));
@@ -191,6 +202,7 @@ fn fill(
         user,
         workdir,
         stop_signal: stop_signal(spec, image),
+        volumes,
         monitor: Monitor {
             id: place.id.to_owned(),
             directory: directory.to_owned(),
@@ -229,7 +241,7 @@ fn lowers(trees: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 /// Writes the files of `/etc` that belong to the container and not to its image.
-fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> io::Result<()> {
+fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> Result<(), Refusal> {
     let write = |name: &str, text: String| {
         let path = place.directory.join(name);
         fs::write(&path, text)?;
@@ -244,11 +256,11 @@ fn own_files(spec: &ContainerSpec, place: &Place<'_>, network: &Attachment) -> i
         Attachment::Member(_) => network::LOCAL.to_owned(),
     };
     for pair in &spec.hosts {
-        let (name, address) = pair.split_once(':').unwrap_or((pair, ""));
-        hosts = format!("{hosts}{address} {name}\n");
+        hosts += &network.extra_host(pair).map_err(Refusal::Unsupported)?;
     }
     write("hosts", hosts)?;
-    write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+    write("resolv.conf", fs::read_to_string("/etc/resolv.conf").unwrap_or_default())?;
+    Ok(())
 }
 
 /// Returns what the host calls others.
@@ -323,6 +335,22 @@ fn signal(name: &str) -> Option<i32> {
 }
 
 impl EmbeddedContainer {
+    /// Gives its volumes that are empty what its image has in their places.
+    async fn fill_volumes(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let named = spec.volumes.iter().filter(|volume| volume::is_named(volume));
+        let volumes: Vec<Placed> = named
+            .map(|volume| Placed {
+                volume: self.shared.volume(&volume.source),
+                target: PathBuf::from(&volume.target),
+            })
+            .collect();
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        let job = Job::Fill { root: self.view(Operation::Create)?, volumes };
+        self.job(Operation::Create, job, "/", tokio::io::empty(), &mut tokio::io::sink()).await.map(drop)
+    }
+
     /// Starts the container and waits until it is up.
     async fn bring_up(&self, spec: &ContainerSpec) -> Result<(), EngineError> {
         let record = self.record(Operation::Create)?;

@@ -55,6 +55,8 @@ pub(super) struct Shared {
     pub(super) networks: PathBuf,
     /// Where the snapshots are.
     pub(super) snapshots: PathBuf,
+    /// Where the volumes are.
+    pub(super) volumes: PathBuf,
     /// Where directories wait to be removed.
     pub(super) trash: PathBuf,
     pub(super) docker: Option<docker::Settings>,
@@ -82,6 +84,7 @@ impl Embedded {
             containers,
             networks: settings.root.join("networks"),
             snapshots,
+            volumes: settings.root.join("volumes"),
             trash: settings.root.join("trash"),
             docker: settings.docker.clone(),
         };
@@ -102,6 +105,13 @@ impl Embedded {
         (usage.snapshots, usage.snapshot_bytes) = (snapshots.count, snapshots.bytes);
         usage.unneeded.snapshots = snapshots.unneeded.0;
         usage.unneeded.bytes += snapshots.unneeded.1;
+        usage.volumes = self.shared.volume_usage().await.map_err(|error| {
+            super::container::failure(Operation::ListVolumes, "the embedded engine", error.into())
+        })?;
+        for volume in usage.volumes.iter().filter(|volume| volume.containers.is_empty()) {
+            usage.unneeded.volumes += 1;
+            usage.unneeded.bytes += volume.size;
+        }
         Ok(usage)
     }
 
@@ -111,9 +121,12 @@ impl Embedded {
         let (snapshots, bytes) = self.shared.sweep_snapshots(Extent::Idle).await.map_err(|error| {
             super::container::failure(Operation::RemoveSnapshot, "what nobody needs", error.into())
         })?;
+        let (volumes, data) = self.shared.sweep_volumes().await.map_err(|error| {
+            super::container::failure(Operation::RemoveVolume, "what nobody needs", error.into())
+        })?;
         let freed = self.shared.store.gc().await;
         let freed = freed.map_err(|error| error.into_engine(Operation::RemoveImage, "what nobody needs"))?;
-        Ok(Freed { snapshots, bytes: freed.bytes + bytes, ..freed })
+        Ok(Freed { snapshots, volumes, bytes: freed.bytes + bytes + data, ..freed })
     }
 
     pub(super) fn of_directory(&self, directory: Directory, id: String, name: String) -> EmbeddedContainer {

@@ -10,14 +10,26 @@ use fs_err as fs;
 
 use super::{
     cgroup,
-    record::{Directory, Record},
+    container::EmbeddedContainer,
+    record::{Directory, Record, Running},
 };
 
 /// The file in a container's directory that is there, and locked by whoever wants it so, while the container is frozen.
 const MARK: &str = "frozen";
 
+impl EmbeddedContainer {
+    /// Returns which processes whoever reads its files has to hold: it runs, and there are no control groups to freeze
+    /// it by.
+    pub(super) fn held(&self, record: &Record) -> io::Result<Option<Running>> {
+        if record.monitor.cgroups != cgroup::Host::None || !self.directory.is_running()? {
+            return Ok(None);
+        }
+        self.directory.running()
+    }
+}
+
 /// A container that stands still until the value is dropped, or this process ends and the next one
-/// [looks](thaw_abandoned).
+/// [looks](thaw_abandoned). Without control groups it is for whoever reads its files to [hold](EmbeddedContainer::held) it.
 pub(super) struct Frozen {
     record: Record,
     _lock: File,

@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     helper::{Answer, Trouble, TroubleKind},
-    namespaces,
+    hold, namespaces,
     overlay::Stack,
+    record::Running,
     rootless,
+    volume::Placed,
 };
 use crate::{
     archive::Compression,
@@ -31,16 +33,18 @@ const BUFFER: usize = 1 << 18;
 pub(super) enum Job {
     /// Unpack the layer in the file `blob` below the empty directory `to`.
     Unpack { blob: PathBuf, compression: Compression, to: PathBuf },
-    /// Pack what a container has written as a layer, to standard output.
-    Pack { tree: PathBuf, newest: Option<i64> },
+    /// Pack what a container has written as a layer, to standard output. One that has to be held runs meanwhile.
+    Pack { tree: PathBuf, newest: Option<i64>, held: Option<Running> },
     /// Copy trees, the lowest first, to the new tree `to`, each over those before. Several are to lie above those of `below`.
-    Merge { trees: Vec<PathBuf>, below: Option<Root>, to: PathBuf },
+    Merge { trees: Vec<PathBuf>, below: Option<Root>, to: PathBuf, held: Option<Running> },
     /// Tell how many bytes the files in directories have.
     Measure { directories: Vec<PathBuf> },
     /// Unpack a tar archive, which comes on standard input, into a container.
     Put { root: Root, at: PathBuf },
     /// Pack a file or directory of a container, to standard output.
     Get { root: Root, path: PathBuf },
+    /// Copy what a container's image has in the places of its new volumes into them.
+    Fill { root: Root, volumes: Vec<Placed> },
     /// Remove a directory with everything in it.
     Remove { directory: PathBuf },
 }
@@ -60,7 +64,7 @@ pub(super) enum Root {
     Stack {
         /// The stack.
         stack: Stack,
-        /// An empty directory to mount it at.
+        /// An empty directory to mount it at, made if it is missing.
         at: PathBuf,
     },
 }
@@ -72,8 +76,14 @@ impl Job {
         rustix::process::umask(Mode::empty());
         match self {
             Self::Unpack { blob, compression, to } => unpack(&blob, compression, &to),
-            Self::Pack { tree, newest } => pack(&tree, newest),
-            Self::Merge { trees, below, to } => merge(&trees, below, &to),
+            Self::Pack { tree, newest, held } => {
+                hold(held)?;
+                pack(&tree, newest)
+            }
+            Self::Merge { trees, below, to, held } => {
+                hold(held)?;
+                merge(&trees, below, &to)
+            }
             Self::Measure { directories } => {
                 let mut answer = Answer::default();
                 for directory in directories {
@@ -92,6 +102,13 @@ impl Job {
                 output.flush()?;
                 Ok(Answer::default())
             }
+            Self::Fill { root, volumes } => {
+                let (root, mut answer) = (root.open()?, Answer::default());
+                for volume in volumes {
+                    answer.size += volume.fill(root.as_fd())?;
+                }
+                Ok(answer)
+            }
             Self::Remove { directory } => {
                 let name = Path::new(directory.file_name().unwrap_or_default());
                 layer::remove(open(directory.parent().unwrap_or(Path::new("/")))?.as_fd(), name)?;
@@ -106,10 +123,17 @@ impl Job {
     fn enter(&self) -> io::Result<()> {
         match self {
             Self::Put { root: Root::Process { monitor, .. }, .. }
-            | Self::Get { root: Root::Process { monitor, .. }, .. } => rootless::join(*monitor),
+            | Self::Get { root: Root::Process { monitor, .. }, .. }
+            | Self::Pack { held: Some(Running { monitor, .. }), .. }
+            | Self::Merge { held: Some(Running { monitor, .. }), .. } => rootless::join(*monitor),
             _ => rootless::enter(),
         }
     }
+}
+
+/// Has a container stand still until this process ends.
+fn hold(held: Option<Running>) -> io::Result<()> {
+    held.map_or(Ok(()), |running| hold::hold(running.first))
 }
 
 fn unpack(blob: &Path, compression: Compression, to: &Path) -> Result<Answer, Trouble> {
@@ -152,6 +176,7 @@ impl Root {
             Self::Process { first, .. } => Ok(open(Path::new(&format!("/proc/{first}/root")))?),
             Self::Stack { stack, at } => {
                 namespaces::unshare_mounts()?;
+                fs::create_dir_all(at)?;
                 stack.mount(at, rootless::is_inside())?;
                 Ok(open(at)?)
             }
@@ -159,11 +184,13 @@ impl Root {
     }
 }
 
-fn markers() -> layer::Namespace {
+/// Which attributes overlayfs keeps its marks in here.
+pub(super) fn markers() -> layer::Namespace {
     if rootless::is_inside() { layer::Namespace::User } else { layer::Namespace::Trusted }
 }
 
-fn open(directory: &Path) -> io::Result<OwnedFd> {
+/// Opens a directory.
+pub(super) fn open(directory: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(directory, flags, Mode::empty())?)
 }

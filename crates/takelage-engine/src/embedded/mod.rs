@@ -23,6 +23,7 @@ mod end;
 mod engine;
 mod freeze;
 mod helper;
+mod hold;
 mod import;
 mod jobs;
 mod launch;
@@ -36,8 +37,9 @@ mod rootless;
 mod seal;
 mod snapshot;
 pub(crate) mod store;
+mod volume;
 
 pub use container::EmbeddedContainer;
 pub use engine::{Embedded, Settings};
 pub use helper::helper;
-pub use store::{Freed, ImageUsage, Usage};
+pub use store::{Freed, ImageUsage, Usage, VolumeUsage};

@@ -41,7 +41,7 @@ use libcontainer::{
 };
 use rustix::{
     fs::{MemfdFlags, Mode, SealFlags},
-    process::{Pid, Signal, WaitOptions, WaitStatus},
+    process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus},
 };
 use serde::{Deserialize, Serialize};
 use takelage_model::agent::AgentConfig;
@@ -135,10 +135,11 @@ impl Monitor {
         }
         let mut container = built.map_err(io::Error::other)?;
         // The runtime hides this process from its own user, who has to be able to enter its namespaces.
-        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::Dumpable)?;
+        rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)?;
         let pid = container.pid().and_then(|pid| Pid::from_raw(pid.as_raw()));
         let pid = pid.ok_or_else(|| io::Error::other("the container has no process"))?;
-        // Its network is there when the first program of it begins.
+        // Rules and network are there when the first program of it begins.
+        self.restrict_devices()?;
         let network = self.network.set_up(pid)?;
         container.start().map_err(io::Error::other)?;
         let running = Running::of(pid)?;
@@ -180,6 +181,19 @@ impl Monitor {
         Ok(())
     }
 
+    /// Holds the container to its rules about devices where the runtime does not: it knows cgroup v1's only.
+    fn restrict_devices(&self) -> io::Result<()> {
+        // In a user namespace nobody may, and nobody can make a device that works either.
+        if self.cgroups != cgroup::Host::Unified || rootless::is_inside() {
+            return Ok(());
+        }
+        let specification = Spec::load("config.json").map_err(io::Error::other)?;
+        let resources = specification.linux().as_ref().and_then(|linux| linux.resources().as_ref());
+        let rules = resources.and_then(|resources| resources.devices().as_deref()).unwrap_or_default();
+        cgroup::restrict(&self.id, rules)
+            .map_err(|error| io::Error::other(format!("cannot restrict its access to devices: {error}")))
+    }
+
     fn build(
         &self,
         agent: Agent,
@@ -214,8 +228,11 @@ struct Agent {
 impl Executor for Agent {
     /// Called when the process has become what it stays, and before the monitor says that the container runs.
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
+        let ready = rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).and_then(|()| {
+            // Only then may the monitor of an ordinary user enter its network. Nobody else is in the container yet.
+            rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable)
+        });
+        ready.map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {

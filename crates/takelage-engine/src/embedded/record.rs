@@ -1,7 +1,7 @@
 //! What a container is, on disk.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
@@ -33,6 +33,9 @@ pub(super) struct Record {
     pub(super) workdir: String,
     /// The signal that ends its command.
     pub(super) stop_signal: i32,
+    /// The names of its volumes that have one.
+    #[serde(default)]
+    pub(super) volumes: BTreeSet<String>,
     /// What its monitor runs.
     pub(super) monitor: super::monitor::Monitor,
     /// How many of the lower trees of its stack are snapshots'; the others are its image's.

@@ -13,7 +13,6 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    cgroup,
     commit::{self, NOTE},
     container::EmbeddedContainer,
     freeze::Frozen,
@@ -97,14 +96,6 @@ impl EmbeddedContainer {
             let done = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
             return done.and_then(|trees| trees).map_err(failed);
         }
-        if record.monitor.cgroups == cgroup::Host::None {
-            return Err(EngineError::Unsupported {
-                name: self.name.clone(),
-                reason: "a snapshot of a container that runs needs control groups, and this user may not make any: \
-                         stop it before, or run takelage as root"
-                    .to_owned(),
-            });
-        }
         let _frozen = Frozen::new(record).await.map_err(failed)?;
         self.merge(Operation::Snapshot, record, deep, place.tree()).await?;
         let rest = if deep { &[] } else { above };
@@ -126,7 +117,8 @@ impl EmbeddedContainer {
         // With one tree alone nothing is stacked; the empty one beside it makes two.
         let lowers = record.below().iter().cloned().chain([at.clone()]).collect();
         let below = all.then_some(Root::Stack { stack: Stack { lowers, upper: None }, at });
-        let job = Job::Merge { trees, below, to };
+        let held = self.held(record).map_err(|error| self.broken(operation, error))?;
+        let job = Job::Merge { trees, below, to, held };
         self.job(operation, job, "/", tokio::io::empty(), &mut tokio::io::sink()).await.map(drop)
     }
 }

@@ -215,7 +215,8 @@ impl Shared {
         Ok(unneeded)
     }
 
-    async fn measure(&self, directories: Vec<PathBuf>) -> io::Result<u64> {
+    /// Returns how many bytes the files in directories have.
+    pub(super) async fn measure(&self, directories: Vec<PathBuf>) -> io::Result<u64> {
         if directories.is_empty() {
             return Ok(0);
         }

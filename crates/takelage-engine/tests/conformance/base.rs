@@ -14,10 +14,10 @@ use takelage_engine::{
 /// The label of everything that these tests create.
 pub(crate) const LABEL: &str = "takelage.enginetest";
 /// Programs of `busybox` that the tests use.
-const APPLETS: [&str; 30] = [
+const APPLETS: [&str; 31] = [
     "cat", "chmod", "chown", "cut", "dd", "df", "echo", "env", "false", "find", "grep", "head", "hostname",
-    "id", "kill", "ln", "ls", "mkdir", "mount", "printf", "rm", "seq", "sh", "sleep", "stat", "sync", "tar",
-    "touch", "true", "wc",
+    "id", "kill", "ln", "ls", "mkdir", "mknod", "mount", "printf", "rm", "seq", "sh", "sleep", "stat",
+    "sync", "tar", "touch", "true", "wc",
 ];
 const BUSYBOX: &str = "/bin/busybox";
 

@@ -76,9 +76,9 @@ mod docker_alone {
 }
 
 suite!(super::bench:
-    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_snapshot docker_systemd docker_network);
+    docker_lifecycle docker_exec docker_files docker_images docker_commit docker_snapshot docker_volume docker_systemd docker_network);
 
 mod plain {
     suite!(super::super::plain_bench:
-        docker_lifecycle docker_exec docker_files docker_images docker_commit docker_snapshot docker_systemd docker_network);
+        docker_lifecycle docker_exec docker_files docker_images docker_commit docker_snapshot docker_volume docker_systemd docker_network);
 }

@@ -33,7 +33,7 @@ fn settings() -> Settings {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_systemd embedded_network);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_volume embedded_systemd embedded_network);
 
 mod embedded_alone {
     //! What only this engine has to be held to.
@@ -212,6 +212,34 @@ mod embedded_alone {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_volume_stays_until_it_is_pruned_without_a_container() {
+        let Some((_, scratch)) = super::bench().await else { return };
+        // What nobody needs is pruned, and tests need what they do not have at the moment.
+        let settings = super::Settings { root: scratch.path().join("engine"), ..super::settings() };
+        let engine = super::Embedded::open(&settings).await.unwrap();
+        let bench = super::Bench::new(engine, scratch.path()).await.unwrap();
+        let mut spec = bench.spec();
+        spec.volumes = vec![takelage_engine::Volume {
+            source: "cache".to_owned(),
+            target: "/srv/cache".to_owned(),
+            read_only: false,
+        }];
+        let container = bench.engine.create(&spec).await.unwrap();
+        say(&container, "echo 12345 > /srv/cache/kept").await;
+        let used = (bench.engine.prune().await.unwrap().volumes, bench.engine.usage().await.unwrap());
+        container.remove().await.unwrap();
+        let unused = bench.engine.usage().await.unwrap();
+        let freed = bench.engine.prune().await.unwrap();
+        let after = bench.engine.usage().await.unwrap();
+        assert_eq!((used.0, used.1.unneeded.volumes), (0, 0));
+        let [volume] = &used.1.volumes[..] else { panic!("{used:?}") };
+        assert_eq!((volume.name.as_str(), volume.size, &volume.labels), ("cache", 6, &spec.labels));
+        assert_eq!(volume.containers, std::slice::from_ref(&spec.name));
+        assert_eq!((unused.volumes[0].containers.len(), unused.unneeded.volumes), (0, 1));
+        assert_eq!((freed.volumes, freed.bytes >= 6, after.volumes.len()), (1, true, 0));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_chain_of_snapshots_may_be_long() {
         let Some((bench, _scratch)) = super::bench().await else { return };
         crate::snapshot::chain(&bench, 120).await;
@@ -258,6 +286,13 @@ mod embedded_alone {
         }
         container.remove().await.unwrap();
         assert_eq!((left, kept.as_str()), ((false, false), "kept"));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn idle_snapshots_are_pruned() {
+        let Some((_, scratch)) = super::bench().await else { return };
+        let settings = super::Settings { root: scratch.path().join("engine"), ..super::settings() };
+        crate::snapshot::are_pruned(&settings, scratch.path()).await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

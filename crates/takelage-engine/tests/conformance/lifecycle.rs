@@ -8,7 +8,7 @@ use takelage_engine::{
 };
 use takelage_model::Digest;
 
-use crate::base::{Bench, say, shell};
+use crate::base::{Bench, say, sh, shell};
 
 pub(crate) async fn a_container_is_listed_by_its_labels_until_it_is_removed<E: Engine>(bench: Bench<E>) {
     let mut spec = bench.spec();
@@ -114,6 +114,29 @@ pub(crate) async fn a_command_replaces_entrypoint_and_command<E: Engine>(bench: 
             assert_eq!(container.logs(1).await.unwrap().lines().count(), 1);
         })
         .await;
+}
+
+pub(crate) async fn only_listed_devices_can_be_opened<E: Engine>(bench: Bench<E>) {
+    if !bench.engine.capabilities().control_groups {
+        return;
+    }
+    let spec = ContainerSpec { devices: vec!["/dev/kmsg:/dev/log:w".to_owned()], ..bench.spec() };
+    bench
+        .with(&spec, async |container| {
+            // Whatever it is called and whoever has made it: kind, numbers and rights decide.
+            let script = "mknod /dev/none c 1 5 && head -c 1 /dev/none | wc -c; : > /dev/log && echo written; \
+                mknod /dev/fuse c 10 229 && mknod /dev/loop b 7 0; \
+                for device in /dev/log /dev/fuse /dev/loop; do (: < $device) 2>&1 | grep -c 'not permitted'; done";
+            assert_eq!(say(&container, script).await, "1\nwritten\n1\n1\n1");
+        })
+        .await;
+    let privileged = ContainerSpec { privileged: true, ..bench.spec() };
+    // Docker refuses it where root lacks a right itself.
+    if let Ok(container) = bench.engine.create(&privileged).await {
+        let opened = sh(&container, "mknod /dev/log c 1 11 && : < /dev/log").await;
+        container.remove().await.unwrap();
+        assert!(opened.success(), "{opened:?}");
+    }
 }
 
 pub(crate) async fn every_part_of_a_specification_arrives<E: Engine>(bench: Bench<E>) {

@@ -21,3 +21,5 @@ mod rootless;
 mod snapshot;
 mod stream;
 mod systemd;
+mod unified;
+mod volume;

@@ -66,27 +66,54 @@ fn host_address() -> IpAddr {
     socket.local_addr().unwrap().ip()
 }
 
-pub(crate) async fn a_private_network_reaches_the_outside<E: Engine>(bench: Bench<E>) {
-    if !has_private(&bench).await {
-        return;
-    }
-    let listener = TcpListener::bind((host_address(), 0)).unwrap();
-    let at = listener.local_addr().unwrap();
+/// Has the host answer one request. Returns the port.
+fn serve_once(address: IpAddr) -> (u16, std::thread::JoinHandle<()>) {
+    let listener = TcpListener::bind((address, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
     let served = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).unwrap();
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nfrom outside").unwrap();
     });
+    (port, served)
+}
+
+pub(crate) async fn a_private_network_reaches_the_outside<E: Engine>(bench: Bench<E>) {
+    if !has_private(&bench).await {
+        return;
+    }
+    let address = host_address();
+    let (port, served) = serve_once(address);
     bench
         .with(&member(&bench, &private(&bench), "web"), async |container| {
             assert_eq!(say(&container, "ls /sys/class/net").await, "eth0\nlo");
-            let answer = say(&container, &asking(&at.ip().to_string(), at.port())).await;
+            let answer = say(&container, &asking(&address.to_string(), port)).await;
             assert_eq!(answer, "from outside");
             assert!(say(&container, "cat /etc/resolv.conf").await.contains("nameserver"));
         })
         .await;
     served.join().unwrap();
+}
+
+pub(crate) async fn the_host_has_a_name<E: Engine>(bench: Bench<E>) {
+    let mut networks = vec![Network::Default];
+    if bench.engine.capabilities().private_networks {
+        networks.push(Network::Private(private(&bench)));
+    }
+    for network in networks {
+        let (port, served) = serve_once(Ipv4Addr::UNSPECIFIED.into());
+        let spec = ContainerSpec { network, hosts: vec!["pier:host-gateway".to_owned()], ..bench.spec() };
+        bench
+            .with(&spec, async |container| {
+                assert_eq!(say(&container, &asking("pier", port)).await, "from outside");
+            })
+            .await;
+        served.join().unwrap();
+    }
+    let wrong = ContainerSpec { hosts: vec!["pier:nowhere".to_owned()], ..bench.spec() };
+    let error = bench.engine.create(&wrong).await.err().unwrap();
+    assert!(format!("{error:?}").contains("nowhere"), "{error:?}");
 }
 
 pub(crate) async fn containers_of_a_private_network_find_each_other<E: Engine>(bench: Bench<E>) {
@@ -193,10 +220,6 @@ pub(crate) async fn without_a_network_there_is_the_loopback_device<E: Engine>(be
     bench
         .with(&spec, async |container| {
             assert_eq!(say(&container, "ls /sys/class/net").await, "lo");
-            if !bench.engine.capabilities().private_networks {
-                assert_eq!(say(&container, "cat /sys/class/net/lo/operstate").await, "down");
-                return;
-            }
             serve(&container).await;
             assert_eq!(ask(&container, "127.0.0.1").await, say(&container, "hostname").await);
         })

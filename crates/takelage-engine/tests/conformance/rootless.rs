@@ -24,17 +24,20 @@ async fn bench() -> Option<(Bench<Embedded>, TempDir)> {
         return None;
     }
     let scratch = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        root: store(),
+    let engine = Embedded::open(&settings(store())).await.unwrap();
+    match Bench::new(engine, scratch.path()).await {
+        Ok(bench) => Some((bench, scratch)),
+        Err(reason) => skip!("{reason}"),
+    }
+}
+
+fn settings(root: PathBuf) -> Settings {
+    Settings {
+        root,
         program: env!("CARGO_BIN_EXE_takelage-engine-helper").into(),
         config_dir: None,
         mirrors: std::collections::BTreeMap::new(),
         docker: None,
-    };
-    let engine = Embedded::open(&settings).await.unwrap();
-    match Bench::new(engine, scratch.path()).await {
-        Ok(bench) => Some((bench, scratch)),
-        Err(reason) => skip!("{reason}"),
     }
 }
 
@@ -68,4 +71,10 @@ fn again((uid, gid): (u32, u32)) {
 }
 
 suite!(super::bench:
-    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_systemd embedded_network);
+    embedded_lifecycle embedded_exec embedded_files embedded_images embedded_commit embedded_snapshot embedded_volume embedded_systemd embedded_network);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ordinary_users_idle_snapshots_are_pruned() {
+    let Some((_, scratch)) = bench().await else { return };
+    crate::snapshot::are_pruned(&settings(scratch.path().join("engine")), scratch.path()).await;
+}

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use takelage_engine::{Container, ContainerSpec, Engine, EngineError, History, SnapshotId, Startup};
+use takelage_engine::{
+    Container, ContainerSpec, Engine, EngineError, History, SnapshotId, Startup,
+    embedded::{Embedded, Settings},
+};
 
 use crate::{
     base::{Bench, LABEL, say, sh},
@@ -18,17 +21,9 @@ fn labels(of: &str) -> BTreeMap<String, String> {
     [(LABEL.to_owned(), format!("snapshot {of} {}", std::process::id()))].into()
 }
 
-/// Takes a snapshot, of a stopped container where the engine cannot take one of a container that runs.
-async fn taken<E: Engine>(bench: &Bench<E>, container: &E::Container, of: &str) -> SnapshotId {
-    let stop = !bench.engine.capabilities().control_groups;
-    if stop {
-        container.stop(Duration::from_secs(10)).await.unwrap();
-    }
-    let snapshot = container.snapshot(&labels(of)).await.unwrap();
-    if stop {
-        container.start().await.unwrap();
-    }
-    snapshot
+/// Takes a snapshot of a container that runs.
+async fn taken(container: &impl Container, of: &str) -> SnapshotId {
+    container.snapshot(&labels(of)).await.unwrap()
 }
 
 async fn stopped(container: &impl Container, of: &str) -> SnapshotId {
@@ -92,7 +87,7 @@ pub(crate) async fn a_restored_container_has_the_files_of_the_snapshot<E: Engine
                 say(&container, CHANGES).await;
                 before = exported(&container, &bench.scratch).await;
                 snapshot = Some(match of {
-                    "running" => taken(&bench, &container, of).await,
+                    "running" => taken(&container, of).await,
                     _ => stopped(&container, of).await,
                 });
                 same(&before, &exported(&container, &bench.scratch).await);
@@ -123,8 +118,7 @@ pub(crate) async fn a_snapshot_is_listed_by_its_labels_until_it_is_removed<E: En
     let labels = labels("listed");
     bench
         .with(&bench.spec(), async |container| {
-            let (first, second) =
-                (taken(&bench, &container, "listed").await, taken(&bench, &container, "listed").await);
+            let (first, second) = (taken(&container, "listed").await, taken(&container, "listed").await);
             assert_ne!(first, second);
             let listed = bench.engine.snapshots(&labels).await.unwrap();
             assert_eq!(listed.len(), 2, "{listed:?}");
@@ -144,15 +138,6 @@ pub(crate) async fn a_snapshot_is_listed_by_its_labels_until_it_is_removed<E: En
 }
 
 pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engine>(bench: Bench<E>) {
-    if !bench.engine.capabilities().control_groups {
-        let spec = bench.spec();
-        let container = bench.engine.create(&spec).await.unwrap();
-        say(&container, "echo x > /srv/x").await;
-        let refused = container.snapshot(&labels("refused")).await;
-        container.remove().await.unwrap();
-        assert!(matches!(refused, Err(EngineError::Unsupported { .. })), "{refused:?}");
-        return;
-    }
     // Two files that grow one after the other: never by more than one line apart.
     let script = "while :; do echo line >> /srv/first; echo line >> /srv/second; done";
     let startup = Startup::Command(["/bin/sh", "-c", script].map(str::to_owned).to_vec());
@@ -166,7 +151,7 @@ pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engin
                 let before: u64 = say(&container, lines).await.trim().parse().unwrap();
                 let script = format!("until [ $({lines}) -gt {before} ]; do sleep 0.1; done");
                 say(&container, &script).await;
-                snapshots.push(taken(&bench, &container, "writes").await);
+                snapshots.push(taken(&container, "writes").await);
             }
             let lines = async |container: &E::Container| {
                 let said = say(container, "wc -l < /srv/first; wc -l < /srv/second").await;
@@ -234,6 +219,32 @@ pub(crate) async fn chain<E: Engine>(bench: &Bench<E>, length: usize) {
         .await;
     bench.engine.remove_image(&made.id.to_string()).await.unwrap();
     assert_eq!((seen, restored, committed), (expected.clone(), expected.clone(), expected));
+}
+
+/// Prunes an embedded engine of its own: others' idle snapshots may be on their way somewhere.
+pub(crate) async fn are_pruned(settings: &Settings, scratch: &Path) {
+    let engine = Embedded::open(settings).await.unwrap();
+    let bench = Bench::new(engine, scratch).await.unwrap();
+    bench
+        .with(&bench.spec(), async |container| {
+            // Some of it is another user's.
+            let script =
+                "dd if=/dev/zero of=/srv/big bs=1M count=3 2>/dev/null; chown 7 /srv/big; chmod 0 /srv/big";
+            say(&container, script).await;
+            let (kept, idle) = (taken(&container, "kept").await, taken(&container, "idle").await);
+            // As if the process that has made it had ended.
+            let maker = settings.root.join("v1/snapshots").join(&idle.0).join("maker.json");
+            fs_err::write(maker, r#"{"process": 1, "began": 18446744073709551615}"#).unwrap();
+            let before = bench.engine.usage().await.unwrap();
+            let freed = bench.engine.prune().await.unwrap();
+            let after = bench.engine.usage().await.unwrap();
+            let listed = bench.engine.snapshots(&BTreeMap::new()).await.unwrap();
+            assert_eq!((before.snapshots, before.unneeded.snapshots), (2, 1));
+            assert!(before.snapshot_bytes >= 6 << 20 && before.unneeded.bytes >= 3 << 20, "{before:?}");
+            assert!((freed.snapshots, after.snapshots) == (1, 1) && freed.bytes >= 3 << 20, "{freed:?}");
+            assert_eq!(listed.into_iter().map(|found| found.id).collect::<Vec<_>>(), [kept]);
+        })
+        .await;
 }
 
 /// How long it takes, in seconds: the median of five.

@@ -3,7 +3,7 @@
 /// Makes a test of each function of the suite, in modules of the given names. The function that makes a bench returns
 /// `None` where the engine is missing.
 macro_rules! suite {
-    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $snapshot:ident $systemd:ident $network:ident) => {
+    ($bench:path: $lifecycle:ident $exec:ident $files:ident $images:ident $commit:ident $snapshot:ident $volume:ident $systemd:ident $network:ident) => {
         tests! {
             $bench;
             $lifecycle = lifecycle:
@@ -15,6 +15,7 @@ macro_rules! suite {
                 a_start_that_fails_leaves_nothing
                 the_images_own_command_runs
                 a_command_replaces_entrypoint_and_command
+                only_listed_devices_can_be_opened
                 every_part_of_a_specification_arrives;
             $exec = exec:
                 output_comes_in_order_and_apart
@@ -56,6 +57,9 @@ macro_rules! suite {
                 a_snapshot_is_listed_by_its_labels_until_it_is_removed
                 a_snapshot_is_one_moment_of_a_container_that_writes
                 snapshots_of_restored_containers_build_on_each_other;
+            $volume = volume:
+                a_volume_is_filled_once_and_kept
+                what_is_no_volume_is_refused;
             $systemd = systemd:
                 systemd_boots_and_stops
                 the_newest_systemd_boots
@@ -63,6 +67,7 @@ macro_rules! suite {
                 a_systemd_that_dies_says_why;
             $network = network:
                 a_private_network_reaches_the_outside
+                the_host_has_a_name
                 containers_of_a_private_network_find_each_other
                 private_networks_do_not_see_each_other
                 a_published_port_answers_until_the_end

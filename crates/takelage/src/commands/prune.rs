@@ -1,7 +1,7 @@
 //! `prune`: what the embedded engine's store takes, and how much of it nobody needs.
 
 use serde_json::json;
-use takelage_engine::embedded::{Freed, ImageUsage, Usage};
+use takelage_engine::embedded::{Freed, ImageUsage, Usage, VolumeUsage};
 use takelage_model::Exit;
 
 use super::{engine, looking, runtime};
@@ -27,15 +27,17 @@ pub(crate) fn prune(settings: &Settings, arguments: &PruneArguments) -> Result<E
 
 fn report(usage: &Usage, freed: Freed, dry_run: bool) -> serde_json::Value {
     let image = |image: &ImageUsage| json!({"id": image.id, "names": image.names, "size": image.size, "containers": image.containers});
+    let volume = |volume: &VolumeUsage| json!({"name": volume.name, "size": volume.size, "containers": volume.containers, "labels": volume.labels});
     json!({
         "images": usage.images.iter().map(image).collect::<Vec<_>>(),
         "packed": usage.blobs,
         "unpacked": usage.layers,
         "snapshots": {"count": usage.snapshots, "bytes": usage.snapshot_bytes},
+        "volumes": usage.volumes.iter().map(volume).collect::<Vec<_>>(),
         "dry_run": dry_run,
         "freed": {
             "images": freed.images, "packed_layers": freed.blobs, "unpacked_layers": freed.layers,
-            "snapshots": freed.snapshots, "leftovers": freed.leftovers, "bytes": freed.bytes,
+            "snapshots": freed.snapshots, "volumes": freed.volumes, "leftovers": freed.leftovers, "bytes": freed.bytes,
         },
     })
 }
@@ -46,10 +48,17 @@ fn text(usage: &Usage, freed: Freed, dry_run: bool) -> String {
         let containers = image.containers.len().to_string();
         vec![image.id.0.short(), looking::size(image.size), containers, or_dash(&image.names)]
     });
+    let volumes = usage.volumes.iter().map(|volume| {
+        vec![volume.name.clone(), looking::size(volume.size), volume.containers.len().to_string()]
+    });
+    let volumes = match usage.volumes.len() {
+        0 => String::new(),
+        _ => format!("{}\n", looking::table(&["VOLUME", "SIZE", "CONTAINERS"], volumes)),
+    };
     let verb = if dry_run { "would free" } else { "freed" };
     format!(
-        "{}\nimages take {} packed and {} unpacked, {} snapshots take {}\n{verb} {}: {} images without a name, {} packed \
-         and {} unpacked layers, {} snapshots, {} leftovers\n",
+        "{}\n{volumes}images take {} packed and {} unpacked, {} snapshots take {}\n{verb} {}: {} images without a name, \
+         {} packed and {} unpacked layers, {} snapshots, {} volumes, {} leftovers\n",
         looking::table(&["IMAGE", "SIZE", "CONTAINERS", "NAMES"], rows),
         looking::size(usage.blobs),
         looking::size(usage.layers),
@@ -60,6 +69,7 @@ fn text(usage: &Usage, freed: Freed, dry_run: bool) -> String {
         freed.blobs,
         freed.layers,
         freed.snapshots,
+        freed.volumes,
         freed.leftovers,
     )
 }

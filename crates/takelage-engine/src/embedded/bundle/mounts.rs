@@ -1,8 +1,13 @@
 //! What is mounted in a container.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::{super::cgroup::Host, Place};
+use super::{
+    super::{cgroup::Host, volume},
+    Place,
+};
 use crate::ContainerSpec;
 
 /// Size of `/dev/shm` in bytes where nothing else is said; Docker's.
@@ -38,7 +43,7 @@ impl Mounts {
         }
     }
 
-    fn bind(&mut self, source: &str, target: &str, read_only: bool) -> Result<(), String> {
+    fn bind(&mut self, source: &Path, target: &str, read_only: bool) -> Result<(), String> {
         let directory = fs_err::metadata(source).map_err(|error| error.to_string())?.is_dir();
         let access = if read_only { "ro" } else { "rw" };
         self.specification.push(json!({
@@ -88,13 +93,12 @@ pub(super) fn mounts(spec: &ContainerSpec, place: &Place<'_>, systemd: bool) -> 
         mounts.points.push(MountPoint { path: format!("/etc/{file}"), directory: false });
     }
     for volume in &spec.volumes {
-        if !volume.source.starts_with('/') {
-            return Err(format!(
-                "the embedded engine has no volumes with names (`{}`); name a directory of the host",
-                volume.source
-            ));
-        }
-        mounts.bind(&volume.source, &volume.target, volume.read_only)?;
+        let source = if volume::is_named(volume) {
+            volume::Directory(place.volumes.join(&volume.source)).data()
+        } else {
+            volume.source.clone().into()
+        };
+        mounts.bind(&source, &volume.target, volume.read_only)?;
     }
     Ok(mounts)
 }

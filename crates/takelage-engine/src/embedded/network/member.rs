@@ -129,14 +129,7 @@ impl Attachment {
         if !self.is_own() {
             return Ok(None);
         }
-        let namespace = match fs::File::open(format!("/proc/{}/ns/net", first.as_raw_nonzero())) {
-            // The kernel does not let an ordinary user's monitor in. The container is alone nevertheless; its loopback
-            // device stays down.
-            Err(error) if *self == Self::Alone && error.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(None);
-            }
-            namespace => namespace?,
-        };
+        let namespace = fs::File::open(format!("/proc/{}/ns/net", first.as_raw_nonzero()))?;
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
         let netlink = Netlink::open()?;
         netlink.up(LOOPBACK)?;

@@ -17,6 +17,7 @@
 //! Names are lines in the `/etc/hosts` of each container, see `hosts`.
 
 mod gateway;
+mod host;
 mod hosts;
 mod link;
 mod member;

@@ -57,6 +57,7 @@ impl Garbage {
             blobs: self.blobs.len(),
             layers: self.layers.len(),
             snapshots: 0,
+            volumes: 0,
             leftovers: self.temporary.len() + self.partial.len(),
             bytes: sized(&self.blobs) + sized(&self.layers) + temporary + partial,
         }

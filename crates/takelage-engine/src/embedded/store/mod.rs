@@ -55,4 +55,4 @@ pub(crate) use layer::Trees;
 pub(crate) use lease::Lease;
 pub(crate) use open::Store;
 pub(crate) use unpack::{Unpack, Unpacked};
-pub use usage::{Freed, ImageUsage, Usage};
+pub use usage::{Freed, ImageUsage, Usage, VolumeUsage};

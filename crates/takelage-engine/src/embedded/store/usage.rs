@@ -1,5 +1,7 @@
 //! What the store takes, for people who want their space back.
 
+use std::collections::BTreeMap;
+
 use super::{
     Store, StoreError, error::Named, garbage::Extent, index::Entry, layer::description, lease::entries,
     open::Inner,
@@ -19,6 +21,8 @@ pub struct Freed {
     pub leftovers: usize,
     /// Snapshots whose makers have ended.
     pub snapshots: usize,
+    /// Volumes that no container has.
+    pub volumes: usize,
     /// All of it.
     pub bytes: u64,
 }
@@ -36,6 +40,8 @@ pub struct Usage {
     pub snapshots: usize,
     /// Bytes of what containers had written when their snapshots were taken.
     pub snapshot_bytes: u64,
+    /// Its volumes.
+    pub volumes: Vec<VolumeUsage>,
     /// What removing it would give back this moment.
     pub unneeded: Freed,
 }
@@ -51,6 +57,19 @@ pub struct ImageUsage {
     pub size: u64,
     /// Containers that need it.
     pub containers: Vec<String>,
+}
+
+/// What a volume takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VolumeUsage {
+    /// Its name.
+    pub name: String,
+    /// Bytes of its files.
+    pub size: u64,
+    /// Containers that have it.
+    pub containers: Vec<String>,
+    /// The labels of the container that it came with.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Store {
