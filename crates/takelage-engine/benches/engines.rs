@@ -5,8 +5,9 @@
 //! cargo bench -p takelage-engine --bench engines [-- [ROUNDS] [IMAGE]]
 //! ```
 //!
-//! The sides take turns in every round, after one round that does not count. What is printed are medians in milliseconds,
-//! and ratios: machines differ and are noisy, so only ratios of one run mean something.
+//! The sides take turns in every round, after one round that does not count. Each round is said when it is done, on standard
+//! error. What is printed in the end are medians in milliseconds, and ratios: machines differ and are noisy, so only ratios
+//! of one run mean something.
 
 use std::{
     collections::BTreeMap,
@@ -30,12 +31,16 @@ const IMAGE: &str = "takelwerk/takelslim:latest";
 const ROUNDS: usize = 5;
 /// How much is put and got, in bytes.
 const SIZE: usize = 100 << 20;
+/// So many commands are run for one measurement, as short as they are.
+const COMMANDS: u32 = 10;
 /// What is measured of containers, and the ratio to reach.
-const ROWS: [(&str, Option<f64>); 6] = [
+const ROWS: [(&str, Option<f64>); 8] = [
     ("create to first command", Some(0.1)),
     ("exec of true", Some(0.03)),
+    ("snapshot, unchanged", Some(0.02)),
     ("put 100 MB", Some(0.4)),
     ("get 100 MB", Some(0.4)),
+    ("snapshot of them", None),
     ("commit of them", None),
     ("delete", Some(0.1)),
 ];
@@ -67,22 +72,19 @@ async fn main() -> Outcome {
     let engine = open(&scratch.path().join("engine")).await?;
     let base = engine.load(inputs.archive()?).await?;
     let lent = docker.load(inputs.archive()?).await?;
-    let measured = measure(&inputs, rounds, (&engine, &base), (&docker, &lent)).await;
+    let measured = Box::pin(measure(&inputs, rounds, (&engine, &base), (&docker, &lent))).await;
     docker.remove_image(inputs.name.as_str()).await?;
     let [embedded, api, cli] = measured?;
-    let (fresh, load, extract) = unpack(&inputs, rounds, median(&embedded, 0)).await?;
-
-    let mut report = Report::default();
     for (row, (name, goal)) in ROWS.into_iter().enumerate() {
         let own = median(&embedded, row);
-        report.row(name, own, &[("API", median(&api, row)), ("CLI", median(&cli, row))], goal);
+        report(name, own, &[("API", median(&api, row)), ("CLI", median(&cli, row))], goal)?;
     }
+    let (fresh, load, extract) = unpack(&inputs, rounds, median(&embedded, 0)).await?;
+
     let middle = |times: &[[Duration; 2]], column: usize| middle(times.iter().map(|it| it[column]).collect());
     let unpacked = middle(&fresh, 1);
-    report.row("unpack the image", unpacked, &[("GNU tar", extract)], Some(1.0));
-    report.row("load and unpack it", middle(&fresh, 0) + unpacked, &[("docker load", load)], None);
-    std::io::stdout().write_all(report.text.as_bytes())?;
-    Ok(())
+    report("unpack the image", unpacked, &[("GNU tar", extract)], Some(1.0))?;
+    report("load and unpack it", middle(&fresh, 0) + unpacked, &[("docker load", load)], None)
 }
 
 /// Measures containers of all three sides.
@@ -99,6 +101,10 @@ async fn measure(
             over_api(docker, lent, inputs, round).await?,
             by_command(inputs)?,
         ];
+        for (row, (name, _)) in ROWS.into_iter().enumerate() {
+            let times = ["embedded", "API", "CLI"].into_iter().zip(times.each_ref().map(|times| times[row]));
+            say(round, rounds, name, times);
+        }
         if round > 0 {
             for (all, time) in all.iter_mut().zip(times) {
                 all.push(time);
@@ -121,8 +127,12 @@ async fn over_api<E: Engine>(
     let work = async {
         container.run(truth()).await?;
         let create = watch.lap();
-        container.run(truth()).await?;
-        let exec = watch.lap();
+        for _ in 0..COMMANDS {
+            container.run(truth()).await?;
+        }
+        let exec = watch.lap() / COMMANDS;
+        let mut snapshots = vec![container.snapshot(&BTreeMap::new()).await?];
+        let unchanged = watch.lap();
         container.put("/srv", inputs.tar.clone()).await?;
         let put = watch.lap();
         let got = container.get("/srv/noise").await?;
@@ -132,17 +142,22 @@ async fn over_api<E: Engine>(
         let mut config = image.config.clone();
         config.history.push(History::default());
         watch.lap();
+        snapshots.push(container.snapshot(&BTreeMap::new()).await?);
+        let changed = watch.lap();
         let made = container.commit(&config, None, None).await?;
         let commit = watch.lap();
         engine.remove_image(&made.id.to_string()).await?;
-        Ok::<_, Box<dyn Error>>([create, exec, put, get, commit])
+        for snapshot in &snapshots {
+            engine.remove_snapshot(snapshot).await?;
+        }
+        Ok::<_, Box<dyn Error>>([create, exec, unchanged, put, get, changed, commit])
     };
     let times = work.await;
     let mut watch = Watch::new();
     container.remove().await?;
     let delete = watch.lap();
-    let [create, exec, put, get, commit] = times?;
-    Ok([create, exec, put, get, commit, delete])
+    let [create, exec, unchanged, put, get, changed, commit] = times?;
+    Ok([create, exec, unchanged, put, get, changed, commit, delete])
 }
 
 fn by_command(inputs: &Inputs) -> Outcome<Round> {
@@ -152,23 +167,33 @@ fn by_command(inputs: &Inputs) -> Outcome<Round> {
     let mut work = || {
         run("docker", &["exec", &name, "true"])?;
         let create = watch.lap();
-        run("docker", &["exec", &name, "true"])?;
-        let exec = watch.lap();
+        for _ in 0..COMMANDS {
+            run("docker", &["exec", &name, "true"])?;
+        }
+        let exec = watch.lap() / COMMANDS;
+        let mut made = vec![run("docker", &["commit", &name])?];
+        let unchanged = watch.lap();
         run("docker", &["cp", text(&inputs.noise), &format!("{name}:/srv/noise")])?;
         let put = watch.lap();
         run("docker", &["cp", &format!("{name}:/srv/noise"), text(&got)])?;
         let get = watch.lap();
-        let made = run("docker", &["commit", &name])?;
-        let commit = watch.lap();
-        run("docker", &["rmi", &made])?;
-        Ok::<_, Box<dyn Error>>([create, exec, put, get, commit])
+        // What is a snapshot elsewhere is one more commit here.
+        let mut commit = || {
+            made.push(run("docker", &["commit", &name])?);
+            Ok::<_, Box<dyn Error>>(watch.lap())
+        };
+        let (changed, commit) = (commit()?, commit()?);
+        for image in &made {
+            run("docker", &["rmi", image])?;
+        }
+        Ok::<_, Box<dyn Error>>([create, exec, unchanged, put, get, changed, commit])
     };
     let times = work();
     let mut watch = Watch::new();
     run("docker", &["rm", "--force", &name])?;
     let delete = watch.lap();
-    let [create, exec, put, get, commit] = times?;
-    Ok([create, exec, put, get, commit, delete])
+    let [create, exec, unchanged, put, get, changed, commit] = times?;
+    Ok([create, exec, unchanged, put, get, changed, commit, delete])
 }
 
 /// Measures how an image becomes files. Of the embedded engine: to load it into a new store, and how much longer the first
@@ -200,6 +225,8 @@ async fn unpack(
         run("docker", &["load", "--input", text(&archive)])?;
         let loaded = watch.lap();
         run("docker", &["rmi", inputs.name.as_str()])?;
+        say(round, rounds, "unpack the image", [("embedded", unpack), ("GNU tar", extract)]);
+        say(round, rounds, "load and unpack it", [("embedded", load + unpack), ("docker load", loaded)]);
         if round > 0 {
             embedded.push([load, unpack]);
             docker.push(loaded);
@@ -256,28 +283,31 @@ impl Watch {
     }
 }
 
-/// A table of medians and ratios.
-#[derive(Default)]
-struct Report {
-    text: String,
+/// Prints medians and their ratios.
+fn report(name: &str, own: Duration, others: &[(&str, Duration)], goal: Option<f64>) -> Outcome {
+    use std::fmt::Write as _;
+    let mut line = format!("{name:24} embedded {:>9.1} ms", own.as_secs_f64() * 1e3);
+    let mut worst = 0_f64;
+    for (other, time) in others {
+        let ratio = own.as_secs_f64() / time.as_secs_f64();
+        worst = worst.max(ratio);
+        let _ = write!(line, " | {other} {:>9.1} ms, ratio {ratio:.3}", time.as_secs_f64() * 1e3);
+    }
+    if let Some(goal) = goal {
+        let word = if worst <= goal { "reached" } else { "missed" };
+        let _ = write!(line, " | goal {goal} {word}");
+    }
+    line.push('\n');
+    std::io::stdout().write_all(line.as_bytes())?;
+    Ok(())
 }
 
-impl Report {
-    fn row(&mut self, name: &str, own: Duration, others: &[(&str, Duration)], goal: Option<f64>) {
-        use std::fmt::Write as _;
-        let _ = write!(self.text, "{name:24} embedded {:>9.1} ms", own.as_secs_f64() * 1e3);
-        let mut worst = 0_f64;
-        for (other, time) in others {
-            let ratio = own.as_secs_f64() / time.as_secs_f64();
-            worst = worst.max(ratio);
-            let _ = write!(self.text, " | {other} {:>9.1} ms, ratio {ratio:.3}", time.as_secs_f64() * 1e3);
-        }
-        if let Some(goal) = goal {
-            let word = if worst <= goal { "reached" } else { "missed" };
-            let _ = write!(self.text, " | goal {goal} {word}");
-        }
-        self.text.push('\n');
-    }
+/// Says what one round took. The first one does not count.
+#[expect(clippy::print_stderr, reason = "whoever waits sees how far it is")]
+fn say<'a>(round: usize, rounds: usize, name: &str, times: impl IntoIterator<Item = (&'a str, Duration)>) {
+    let times: Vec<_> =
+        times.into_iter().map(|(side, time)| format!("{side} {:.1} ms", time.as_secs_f64() * 1e3)).collect();
+    eprintln!("{round}/{rounds} {name:24} {}", times.join(" | "));
 }
 
 fn median(rounds: &[Round], row: usize) -> Duration {
@@ -321,6 +351,7 @@ fn settings(scratch: &Path) -> docker::Settings {
         tls: None,
         config_dir: None,
         scratch: scratch.to_owned(),
-        plain: false,
+        // What is measured against is Docker's own way, not takelage's stream through it.
+        plain: true,
     }
 }

@@ -43,6 +43,8 @@ const CONTROLLERS: [&str; 12] = [
 const CGROUP2: u64 = 0x6367_7270;
 /// How long the last process of a group may take to leave it.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often to look what the kernel has done so far.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// How a host arranges its control groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -186,7 +188,7 @@ pub(super) fn freeze(id: &str, host: Host) -> io::Result<()> {
         if start.elapsed() >= PATIENCE {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "its processes do not stand still"));
         }
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(LOOK);
     }
     Ok(())
 }
@@ -234,7 +236,7 @@ fn remove_group(group: &Path) -> io::Result<()> {
         match fs::remove_dir(group) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy && start.elapsed() < PATIENCE => {
                 kill(group)?;
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(LOOK);
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             result => return result,

@@ -15,7 +15,7 @@ use super::{
 use crate::{EngineError, Operation};
 
 /// How often to look whether a container has ended.
-const LOOK: Duration = Duration::from_millis(2);
+const LOOK: Duration = Duration::from_millis(1);
 /// How long the kernel may take to end a container that was killed.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -109,11 +109,7 @@ impl Job {
                 }
                 Ok(answer)
             }
-            Self::Remove { directory } => {
-                let name = Path::new(directory.file_name().unwrap_or_default());
-                layer::remove(open(directory.parent().unwrap_or(Path::new("/")))?.as_fd(), name)?;
-                Ok(Answer::default())
-            }
+            Self::Remove { directory } => remove(&directory).map(|()| Answer::default()),
         }
     }
 }
@@ -136,6 +132,12 @@ fn hold(held: Option<Running>) -> io::Result<()> {
     held.map_or(Ok(()), |running| hold::hold(running.first))
 }
 
+/// Removes a directory with everything in it.
+pub(super) fn remove(directory: &Path) -> Result<(), Trouble> {
+    let name = Path::new(directory.file_name().unwrap_or_default());
+    Ok(layer::remove(open(directory.parent().unwrap_or(Path::new("/")))?.as_fd(), name)?)
+}
+
 fn unpack(blob: &Path, compression: Compression, to: &Path) -> Result<Answer, Trouble> {
     let root = open(to)?;
     let packed = BufReader::with_capacity(BUFFER, fs::File::open(blob)?);
@@ -144,8 +146,6 @@ fn unpack(blob: &Path, compression: Compression, to: &Path) -> Result<Answer, Tr
     for left_out in &unpacked.left_out {
         tracing::warn!(?left_out, layer = %blob.display(), "not everything of a layer can be unpacked here");
     }
-    // What is renamed into place must be whole after a power loss as well.
-    rustix::fs::syncfs(&root).map_err(io::Error::from)?;
     Ok(Answer { digest: Some(unpacked.diff_id), size: unpacked.size, entries: unpacked.entries })
 }
 

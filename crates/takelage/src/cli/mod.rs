@@ -89,6 +89,8 @@ pub(crate) enum Command {
     ///
     /// Images with a name, images that a container is made of, and what a running takelage works on stay. A Docker
     /// engine's images are its own: `docker image prune` is about those.
+    ///
+    /// Volumes stay as long as a container has them. The others go with what is in them.
     Prune(PruneArguments),
     /// Run scenarios of Molecule as they are
     ///
