@@ -61,7 +61,8 @@ imported(FILES, ([], ["theirs"]))
 #[test]
 fn ansible_only_its_own_sources_are_imported_ahead_and_only_where_all_agree() {
     let program = concat!(include_str!("../../python/zygote/sources.py"), "\n");
-    match Command::new("python3").args(["-c", &format!("{program}{CHECKS}")]).output() {
+    // Without packages: beside another Ansible nothing is imported ahead.
+    match Command::new("python3").args(["-I", "-S", "-c", &format!("{program}{CHECKS}")]).output() {
         Err(error) => skip!("there is no python3: {error}"),
         Ok(output) => assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr)),
     }
