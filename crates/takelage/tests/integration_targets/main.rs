@@ -31,8 +31,8 @@ fn playbook(target: &str, needs: &[&str], facts: bool) -> String {
     } else {
         format!(
             "- hosts: testhost\n  gather_facts: false\n  tasks:\n    - ansible.builtin.apt: {{name: [{}], update_cache: true, \
-             install_recommends: false}}\n    - ansible.builtin.file: {{path: /root/.ssh, state: directory}}\n    - \
-             ansible.builtin.file: {{path: /root/.ssh/authorized_keys, state: touch}}\n",
+             install_recommends: false}}\n    - ansible.builtin.file: {{path: ~/.ssh, state: directory}}\n    - \
+             ansible.builtin.file: {{path: ~/.ssh/authorized_keys, state: touch}}\n",
             needs.join(", ")
         )
     };
