@@ -54,6 +54,9 @@ const IF_EQUAL: u16 = 0x15;
 const IF_ABOVE: u16 = 0x25;
 const IF_AT_LEAST: u16 = 0x35;
 
+/// So many numbers are asked for one after the other.
+const NEIGHBOURS: usize = 6;
+
 const NOT_PERMITTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
 const NO_SUCH_CALL: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
@@ -84,20 +87,36 @@ fn body(table: Table, capabilities: CapabilitySet) -> Result<BpfProgram, Backend
             step(RETURN, NOT_PERMITTED),
         ]);
     }
-    let filter = SeccompFilter::new(
-        rules(table, capabilities)?,
-        SeccompAction::Allow,
-        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
-        NATIVE.0,
-    )?;
+    body.extend(tree(rules(table, capabilities)?)?);
+    Ok(body)
+}
+
+/// Compiles rules to a part that returns in any case, with the number loaded.
+///
+/// The compiler asks for one number after the other. The kernel goes that way for every number there is when a filter is installed,
+/// which every command waits for; so the way to a number parts in the middle until few are left.
+fn tree(mut rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram, BackendError> {
+    let middle = rules.keys().nth(rules.len() / 2).copied().filter(|_| rules.len() > NEIGHBOURS);
+    let Some((middle, from)) = middle.and_then(|middle| Some((middle, u32::try_from(middle).ok()?))) else {
+        return compiled(rules);
+    };
+    let upper = tree(rules.split_off(&middle))?;
+    let lower = tree(rules)?;
+    let over = u32::try_from(lower.len()).unwrap_or(u32::MAX);
+    Ok([vec![test(IF_AT_LEAST, from, 0, 1), step(JUMP, over)], lower, upper].concat())
+}
+
+/// Has rules compiled.
+fn compiled(rules: BTreeMap<i64, Vec<SeccompRule>>) -> Result<BpfProgram, BackendError> {
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, NATIVE.0)?;
     // It begins by killing whatever is not native, in three steps. That has been decided above.
     let compiled = BpfProgram::try_from(filter)?;
     let own_test = [step(LOAD, ARCHITECTURE), test(IF_EQUAL, NATIVE.1, 1, 0)];
     match compiled.split_at_checked(3) {
-        Some((begin, rest)) if begin.starts_with(&own_test) => body.extend_from_slice(rest),
-        _ => return Err(BackendError::InvalidTargetArch("the compiler begins differently".to_owned())),
+        Some((begin, rest)) if begin.starts_with(&own_test) => Ok(rest.to_vec()),
+        _ => Err(BackendError::InvalidTargetArch("the compiler begins differently".to_owned())),
     }
-    Ok(body)
 }
 
 /// Returns what is refused, by number. An empty list of rules refuses whatever the arguments.

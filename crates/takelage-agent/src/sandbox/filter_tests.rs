@@ -15,11 +15,16 @@ const I386: u32 = 0x4000_0003;
 
 /// Runs a filter as the kernel does.
 fn ask(program: BpfProgramRef<'_>, architecture: u32, number: u32, arguments: [u64; 6]) -> Answer {
+    walk(program, architecture, number, arguments).0
+}
+
+/// The same, and how many steps that took.
+fn walk(program: BpfProgramRef<'_>, architecture: u32, number: u32, arguments: [u64; 6]) -> (Answer, usize) {
     let mut data = [number.to_ne_bytes(), architecture.to_ne_bytes()].concat();
     data.extend_from_slice(&[0; 8]);
     data.extend(arguments.iter().flat_map(|argument| argument.to_ne_bytes()));
     let (mut at, mut accumulator) = (0, 0_u32);
-    for _ in 0..program.len() {
+    for steps in 1..=program.len() {
         let sock_filter { code, jt, jf, k } = program[at];
         at += 1;
         let mut jump = |condition| at += usize::from(if condition { jt } else { jf });
@@ -30,9 +35,9 @@ fn ask(program: BpfProgramRef<'_>, architecture: u32, number: u32, arguments: [u
             0x15 => jump(accumulator == k),
             0x25 => jump(accumulator > k),
             0x35 => jump(accumulator >= k),
-            0x06 if k == libc::SECCOMP_RET_ALLOW => return Answer::Allowed,
+            0x06 if k == libc::SECCOMP_RET_ALLOW => return (Answer::Allowed, steps),
             0x06 if k & 0xffff_0000 == libc::SECCOMP_RET_ERRNO => {
-                return Answer::Error((k & 0xffff).cast_signed());
+                return (Answer::Error((k & 0xffff).cast_signed()), steps);
             }
             other => panic!("instruction {other:#x} with {k:#x}"),
         }
@@ -96,6 +101,17 @@ fn every_number_has_its_answer_on_every_architecture() {
             assert_eq!(answer, expected(Table::Generic, number, capabilities), "{number}");
         }
     }
+}
+
+#[test]
+fn no_number_is_far_away() {
+    let program = program(docker()).unwrap();
+    let steps = |architecture| {
+        let steps = (0..600).map(|number| walk(&program, architecture, number, [0; 6]).1);
+        steps.max().unwrap()
+    };
+    let most = steps(NATIVE.1).max(steps(I386));
+    assert!(most < 100, "{most} of {}", program.len());
 }
 
 #[test]
