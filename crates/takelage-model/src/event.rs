@@ -227,6 +227,8 @@ pub enum Op {
     Save,
     /// Send the image to its registries.
     Push,
+    /// Read what is in the image.
+    Examine,
     /// Remove the container.
     Destroy,
 }
@@ -251,6 +253,7 @@ impl Op {
             Self::Tag => "tag",
             Self::Save => "save",
             Self::Push => "push",
+            Self::Examine => "examine",
             Self::Destroy => "destroy",
         }
     }
@@ -274,6 +277,8 @@ pub enum Outcome {
     Skipped {
         /// Why.
         reason: String,
+        /// What kind of reason that is.
+        cause: SkipCause,
     },
     /// Failed.
     Failed {
@@ -285,6 +290,18 @@ pub enum Outcome {
     },
     /// Given up because the run was interrupted.
     Aborted,
+}
+
+/// Why something is not done on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipCause {
+    /// There is no need.
+    Unneeded,
+    /// The user switched it off.
+    Disabled,
+    /// What it would be done with is not there: a playbook, tests.
+    Missing,
 }
 
 /// A task of a playbook.
@@ -384,6 +401,9 @@ pub struct Check {
     /// What the check printed, of anything but `passed`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
+    /// Whether it did not run, because it ended so before and nothing has changed since. `took` is what it took then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
 }
 
 /// How a check ended.

@@ -44,6 +44,9 @@ pub enum Request {
         /// An interpreter that may run the standard input, a Python program, in place of the command.
         #[serde(default)]
         zygote: Option<Zygote>,
+        /// What it is for.
+        #[serde(default)]
+        task: Option<RequestTask>,
     },
     /// Write a file, replacing what is there. One blob: its content. The mode of a new file is 0666 less the umask.
     Put {
@@ -56,6 +59,9 @@ pub enum Request {
         path: String,
         /// Length of the content in bytes.
         length: u64,
+        /// What it is for.
+        #[serde(default)]
+        task: Option<RequestTask>,
     },
     /// Read a file. Symbolic links are followed.
     Get {
@@ -63,6 +69,9 @@ pub enum Request {
         host: String,
         /// Absolute path in the container.
         path: String,
+        /// What it is for.
+        #[serde(default)]
+        task: Option<RequestTask>,
     },
     /// Something happened that is worth an event. Answered with [`Reply::Done`].
     Event {
@@ -72,6 +81,29 @@ pub enum Request {
     /// A request of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+/// The task of a playbook that a request is for, and what must be known to remember the request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTask {
+    /// Its id in this run.
+    pub id: String,
+    /// Its name; empty if it is a secret.
+    pub name: String,
+    /// `FILE:LINE`; the file is absolute.
+    pub path: String,
+    /// The module that runs; empty if there is none, or if it is a secret.
+    #[serde(default)]
+    pub module: String,
+    /// The module's arguments and a digest, SHA-256 in hexadecimal, of the value of each.
+    #[serde(default)]
+    pub arguments: BTreeMap<String, String>,
+    /// Why neither this request nor one after it may be remembered.
+    #[serde(default)]
+    pub ends: Option<String>,
+    /// Names in this request, and in those that follow, that were drawn at random in this run.
+    #[serde(default)]
+    pub random: Vec<String>,
 }
 
 /// A warm interpreter for programs that a command would read from its standard input.

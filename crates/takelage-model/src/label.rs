@@ -2,7 +2,7 @@
 
 /// Whether a label is one of takelage's own.
 pub fn is_own(key: &str) -> bool {
-    [PROJECT, IMAGE, RUN, BASE, SETTINGS, PURPOSE, NETWORK].contains(&key)
+    [PROJECT, IMAGE, RUN, BASE, SETTINGS, PURPOSE, NETWORK, MEMORY, STATE, FINGERPRINT, DEPTH].contains(&key)
 }
 
 /// The checkout that an object belongs to: project name and a digest of its place, see `takelage-run`.
@@ -32,3 +32,12 @@ pub mod purpose {
     /// A container in which a bootstrapped image configures its packages.
     pub const BOOTSTRAP: &str = "bootstrap";
 }
+
+/// The store of remembered requests that a snapshot belongs to.
+pub const MEMORY: &str = "takelage.memory";
+/// The state that a snapshot is of.
+pub const STATE: &str = "takelage.memory.state";
+/// What its container looked like beside its files.
+pub const FINGERPRINT: &str = "takelage.memory.fingerprint";
+/// How many snapshots a snapshot stands on, itself included.
+pub const DEPTH: &str = "takelage.memory.depth";
