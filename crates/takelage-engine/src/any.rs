@@ -159,7 +159,7 @@ impl Container for AnyContainer {
     async fn converse(
         &self,
         spec: ExecSpec,
-        input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
         each!(AnyContainer, self, it => it.converse(spec, input, chunks).await)

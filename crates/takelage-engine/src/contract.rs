@@ -26,6 +26,9 @@ pub struct Capabilities {
     pub control_groups: bool,
     /// Files may belong to any user and group; otherwise to those only that are set aside for whoever uses the engine.
     pub all_ids: bool,
+    /// What an image declares as its volumes is of each container alone, and in no commit or snapshot of one; otherwise the
+    /// declaration is for other engines.
+    pub image_volumes: bool,
 }
 
 /// Images and containers. Cheap to clone; clones share one connection pool.
@@ -170,11 +173,12 @@ pub trait Container: Clone + Send + Sync + 'static {
     }
 
     /// Runs a command that reads what comes from `input`, for as long as that is open, with the contract of
-    /// [`exec`](Self::exec) otherwise. `spec.stdin` is not used.
+    /// [`exec`](Self::exec) otherwise. `spec.stdin` is not used. An engine that cannot do that
+    /// ([`EngineError::Unsupported`]) has taken nothing of `input`.
     fn converse(
         &self,
         spec: ExecSpec,
-        input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> impl Future<Output = Result<i64, EngineError>> + Send {
         let _ = (spec, input, chunks);
@@ -212,10 +216,10 @@ pub trait Container: Clone + Send + Sync + 'static {
 
     /// Makes an image of the container's file system with exactly the metadata of `config`.
     ///
-    /// The image's layers are those of the container's image and one more; a restored container may have one for each snapshot
-    /// that it comes from. Nothing of the container's own
-    /// command, labels, environment or host name reaches the image. It gets `name` in the same instant, so that a
-    /// caller that dies leaves no image that nobody knows; what an engine needs meanwhile carries the container's labels.
+    /// The image's layers are those of the container's image and one more, however many snapshots a restored container comes
+    /// from: what one of them had and is gone now is nowhere in it. Nothing of the container's own command, labels, environment or
+    /// host name reaches the image. It gets `name` in the same instant, so that a caller that dies leaves no image that nobody
+    /// knows; what an engine needs meanwhile carries the container's labels.
     ///
     /// The files of the new layer get times no later than `newest`, in seconds since 1970 (`SOURCE_DATE_EPOCH`), where the
     /// engine [can](Capabilities::newest_time). Then equal files make an equal layer, whenever they were made.

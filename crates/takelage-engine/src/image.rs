@@ -19,7 +19,9 @@ pub use json::ConfigError;
 pub(crate) use json::environment;
 pub use patch::DEFAULT_PATH;
 
-/// The digest of an image's configuration, by which the engine knows it.
+/// The digest by which an engine knows an image: that of its configuration, or, in the image store that Docker has of
+/// containerd (the default from version 29 on), that of its manifest. Equal ids are equal images on one engine; two
+/// engines may know one image by different ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageId(pub Digest);

@@ -29,7 +29,7 @@ mod systemd;
 mod whole_file;
 
 pub use any::{AnyContainer, AnyEngine};
-pub use archive::{ArchiveError, ArchiveFormat, ArchiveKind, ImageArchive};
+pub use archive::{ArchiveError, ArchiveFormat, ArchiveKind, ImageArchive, ImageTree};
 pub use container::{
     ContainerId, ContainerRecord, ContainerSpec, ContainerState, Network, Startup, Ulimit, Volume,
 };
@@ -41,6 +41,7 @@ pub use image::{
     ConfigError, ConfigPatch, DEFAULT_PATH, Healthcheck, History, ImageConfig, ImageFile, ImageId,
     ImageRecord, Reference, ReferenceError,
 };
+pub use layer::{FileKind, TreeFile};
 pub(crate) use manifest::ManifestError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -38,7 +38,7 @@ impl AgentClient {
     pub async fn converse(
         &self,
         spec: ExecSpec,
-        mut input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, AgentError> {
         let command = Command { stdin: true, ..command(spec, None) };

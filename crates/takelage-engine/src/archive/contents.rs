@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io::{self, BufReader, Read},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ use super::{
     compression::{self, Compression},
     image::Layer,
 };
+use crate::layer;
 
 /// JSON longer than this is no manifest, index or configuration.
 const JSON_LIMIT: u64 = 8 << 20;
@@ -51,6 +53,17 @@ pub(super) struct Span {
     pub(super) file: PathBuf,
     pub(super) offset: u64,
     pub(super) length: u64,
+}
+
+impl layer::Archive for Span {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn part(&self, range: Range<u64>) -> io::Result<impl Read> {
+        let file = File::open(&self.file)?.into_parts().0;
+        compression::span(file, self.offset + range.start, range.end - range.start)
+    }
 }
 
 impl Contents {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use takelage_model::Digest;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::{
     ArchiveError, compression,
@@ -16,7 +16,10 @@ use super::{
     strip::{self, Stripped},
     write,
 };
-use crate::{History, ImageConfig, ImageFile, ImageId, Reference};
+use crate::{
+    History, ImageConfig, ImageFile, ImageId, Reference,
+    layer::{self, LayerError},
+};
 
 /// What an image file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub(super) struct Parts {
 }
 
 /// A layer and where its unpacked bytes lie.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Layer {
     /// The digest of the unpacked bytes.
     pub(super) digest: Digest,
@@ -147,6 +150,42 @@ impl ImageArchive {
         self.parts.json = self.parts.config.to_json();
         self.scratch.push(scratch);
         Ok(self)
+    }
+
+    /// Makes one layer of all those above the lowest `below`; see [`flatten`](layer::flatten).
+    pub(crate) fn flattened(mut self, below: usize, scratch: &Path) -> Result<Self, ArchiveError> {
+        let (below, above) = self.parts.layers.split_at(below.min(self.parts.layers.len()));
+        let Some(top) = above.last() else { return Ok(self) };
+        let path = top.place.file.clone();
+        let scratch = directory(&path, scratch)?;
+        let stored = |source| contents::stored(&path, source);
+        let spans = |layers: &[Layer]| layers.iter().map(|layer| layer.place.clone()).collect::<Vec<_>>();
+        let file = NamedTempFile::new_in(scratch.path()).map_err(stored)?;
+        let any = layer::flatten(&spans(above), &spans(below), &file).map_err(|error| match error {
+            LayerError::Write(source) => stored(source),
+            LayerError::Read(source) => contents::read(&path, source),
+            error => contents::damaged(&path, "the layers", &error.to_string()),
+        })?;
+        let mut layers = below.to_vec();
+        if any {
+            // It goes with the directory.
+            let file = file.into_temp_path().keep().map_err(|error| stored(error.error))?;
+            layers.push(rootfs::layer(&file, &scratch)?);
+        }
+        self.parts.layers = layers;
+        self.parts.config.layers = self.parts.layers.iter().map(|layer| layer.digest).collect();
+        self.parts.json = self.parts.config.to_json();
+        self.scratch.push(scratch);
+        Ok(self)
+    }
+
+    /// The same without the files of the lowest `stored` layers, which the engine must have. It reads the others' files for as long
+    /// as this value lives.
+    pub(crate) fn above(&self, stored: usize) -> Self {
+        let layers = self.parts.layers.iter().skip(stored).cloned().collect();
+        let Parts { json, config, .. } = &self.parts;
+        let parts = Parts { json: json.clone(), config: config.clone(), layers };
+        Self { parts, name: self.name.clone(), scratch: Vec::new() }
     }
 
     /// Returns the image's id: the digest of its configuration.

@@ -10,11 +10,15 @@ mod error;
 mod image;
 mod layout;
 mod oci;
+mod read_ahead;
 mod rootfs;
 mod strip;
+mod tree;
 mod write;
 
 pub(crate) use compression::Compression;
 pub use error::ArchiveError;
 pub use image::{ArchiveFormat, ArchiveKind, ImageArchive};
 pub(crate) use layout::Layout;
+pub(crate) use read_ahead::ReadAhead;
+pub use tree::ImageTree;

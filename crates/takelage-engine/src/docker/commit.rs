@@ -9,18 +9,19 @@
 //! 3. load it as a docker-archive, which names it as well. Docker does not read the files of layers that it has, so there are none in the
 //!    archive. Where the engine insists (containerd's image store, Podman), the image is saved and loaded
 //!    again with its files under the new configuration;
-//!    An image whose container has mount points that it was not made with goes the same way, without them;
+//!    An image whose container has mount points that it was not made with goes the same way, without them, and so does one
+//!    whose container began as a snapshot, with one layer instead of one for each snapshot;
 //! 4. remove the image without a name. Layers are counted, so what the new image needs stays.
 
 use std::collections::BTreeSet;
 
 use bollard::{
-    models::{ChangeType, ContainerConfig},
+    models::{ChangeType, ContainerConfig, ContainerInspectResponse},
     query_parameters::CommitContainerOptionsBuilder,
 };
 use takelage_model::Digest;
 
-use super::container::DockerContainer;
+use super::{container::DockerContainer, snapshot};
 use crate::{
     ArchiveKind, EngineError, ImageArchive, ImageConfig, ImageFile, ImageRecord, Operation, Reference,
 };
@@ -31,6 +32,24 @@ const EVERYWHERE: [&str; 3] = ["run", "tmp", "sys/fs/cgroup"];
 /// What Podman puts into a container's own layer.
 const RUNTIME: [&str; 5] = ["etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab", "run/.containerenv"];
 
+/// What becomes of the layers of snapshots that a container comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layers {
+    /// They are made one with that of the container.
+    Flat,
+    /// They stay below that of the container.
+    Stacked,
+}
+
+/// What is to be another in the image than in the container.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Paths, without the leading slash, at which something is only because something is mounted there.
+    mount_points: BTreeSet<String>,
+    /// So many layers stay as they are, and those above become one.
+    below: Option<usize>,
+}
+
 impl DockerContainer {
     /// Makes an image of the container's file system and `config`, whose layers are filled in.
     ///
@@ -40,13 +59,14 @@ impl DockerContainer {
         &self,
         config: &ImageConfig,
         name: Option<&Reference>,
+        layers: Layers,
     ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let options = CommitContainerOptionsBuilder::new().container(&self.id.0).pause(true).build();
         let committed = daemon.api.commit_container(options, ContainerConfig::default()).await;
         let temporary = committed.map_err(|error| self.failure(Operation::Commit, error))?.id;
-        let made = match self.mount_points().await {
-            Ok(points) => self.rewrite(&temporary, config, name, points).await,
+        let made = match self.changes(layers).await {
+            Ok(changes) => self.rewrite(&temporary, config, name, changes).await,
             Err(error) => Err(error),
         };
         let removed = daemon.remove_image(&temporary).await;
@@ -61,11 +81,11 @@ impl DockerContainer {
         temporary: &str,
         config: &ImageConfig,
         name: Option<&Reference>,
-        mount_points: BTreeSet<String>,
+        changes: Changes,
     ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
-        if !mount_points.is_empty() {
-            return self.reload(temporary, config, name, mount_points).await;
+        if !changes.mount_points.is_empty() || changes.below.is_some() {
+            return Box::pin(self.reload(temporary, config, name, changes)).await;
         }
         let layers = daemon.present(Operation::Commit, temporary).await?.config.layers;
         let config = with_layers(config, layers);
@@ -73,20 +93,19 @@ impl DockerContainer {
             // The engine wants the layers' files.
             Err(EngineError::Refused { message, .. }) => {
                 tracing::debug!(container = self.name, message, "committing with the files of all layers");
-                self.reload(temporary, &config, name, mount_points).await
+                Box::pin(self.reload(temporary, &config, name, changes)).await
             }
             result => result.map_err(|error| self.while_committing(error)),
         }
     }
 
-    /// Saves `temporary` and loads its files again under `config`, without what is there only because something was
-    /// mounted.
+    /// Saves `temporary` and loads its files again under `config`, with these changes.
     async fn reload(
         &self,
         temporary: &str,
         config: &ImageConfig,
         name: Option<&Reference>,
-        mut mount_points: BTreeSet<String>,
+        changes: Changes,
     ) -> Result<ImageRecord, EngineError> {
         let daemon = &self.daemon;
         let failed = |source| EngineError::Broken {
@@ -100,24 +119,54 @@ impl DockerContainer {
         let path = directory.path().join("image.tar");
         let stream = daemon.api.export_image(temporary);
         daemon.download(Operation::Commit, &self.name, stream, &path, &|_, _| ()).await?;
+        let Changes { mut mount_points, below } = changes;
         mount_points.extend(RUNTIME.map(str::to_owned));
         let open = move || {
             let file = ImageFile { kind: ArchiveKind::Docker, path };
-            ImageArchive::open(&file, &scratch)?.without(&mount_points, &scratch)
+            let archive = ImageArchive::open(&file, &scratch)?.without(&mount_points, &scratch)?;
+            match below {
+                Some(below) => archive.flattened(below, &scratch),
+                None => Ok(archive),
+            }
         };
         let opened = tokio::task::spawn_blocking(open).await;
         let archive = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
         let config = with_layers(config, archive.config().layers.clone());
         let archive = archive.with_config(&config).named(name);
+        if let Some(below) = below {
+            match daemon.load(archive.above(below)).await {
+                // The engine wants the other files as well.
+                Err(EngineError::Refused { message, .. }) => {
+                    tracing::debug!(
+                        container = self.name,
+                        message,
+                        "committing with the files of all layers"
+                    );
+                }
+                result => return result.map_err(|error| self.while_committing(error)),
+            }
+        }
         daemon.load(archive).await.map_err(|error| self.while_committing(error))
     }
 
-    /// Returns the paths, without the leading slash, at which the container has a directory or an empty file only
-    /// because something is mounted there.
-    async fn mount_points(&self) -> Result<BTreeSet<String>, EngineError> {
+    /// Returns what is to be another in an image of the container.
+    async fn changes(&self, layers: Layers) -> Result<Changes, EngineError> {
+        let inspect = self.daemon.api.inspect_container(&self.id.0, None).await;
+        let inspect = inspect.map_err(|error| self.failure(Operation::Commit, error))?;
+        let labels = inspect.config.as_ref().and_then(|config| config.labels.as_ref());
+        let below = match labels.and_then(|labels| labels.get(snapshot::RESTORED)) {
+            Some(below) if layers == Layers::Flat => {
+                Some(self.daemon.present(Operation::Commit, below).await?.config.layers.len())
+            }
+            _ => None,
+        };
+        Ok(Changes { mount_points: self.mount_points(inspect).await?, below })
+    }
+
+    /// Returns the paths at which the container has a directory or an empty file only because something is mounted there.
+    async fn mount_points(&self, inspect: ContainerInspectResponse) -> Result<BTreeSet<String>, EngineError> {
         let api = &self.daemon.api;
         let failed = |error| self.failure(Operation::Commit, error);
-        let inspect = api.inspect_container(&self.id.0, None).await.map_err(failed)?;
         let volumes = inspect.mounts.unwrap_or_default().into_iter().filter_map(|mount| mount.destination);
         let tmpfs = inspect.host_config.and_then(|host| host.tmpfs).unwrap_or_default();
         let targets: Vec<String> = volumes
@@ -168,10 +217,9 @@ fn with_layers(config: &ImageConfig, layers: Vec<Digest>) -> ImageConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use takelage_testkit::skip;
 
+    use super::Changes;
     use crate::{
         Container, ContainerSpec, Engine, History,
         docker::{Docker, Settings},
@@ -206,7 +254,7 @@ mod tests {
             empty_layer: true,
             ..History::default()
         });
-        let made = container.reload(&base.id.to_string(), &config, None, BTreeSet::new()).await;
+        let made = container.reload(&base.id.to_string(), &config, None, Changes::default()).await;
         container.remove().await.unwrap();
         let made = made.unwrap();
         assert_eq!(made.config, config);

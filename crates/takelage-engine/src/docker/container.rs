@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio::sync::mpsc;
 
-use super::{connection::Daemon, errors::status};
+use super::{commit::Layers, connection::Daemon, errors::status};
 use crate::{
     Chunk, Container, ContainerId, ContainerState, EngineError, ExecSpec, ImageConfig, ImageRecord,
     Interaction, Operation, Reference, SnapshotId,
@@ -89,7 +89,7 @@ impl Container for DockerContainer {
     async fn converse(
         &self,
         spec: ExecSpec,
-        input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
         self.converse_over(spec, input, chunks).await
@@ -124,7 +124,7 @@ impl Container for DockerContainer {
         name: Option<&Reference>,
         _: Option<i64>,
     ) -> Result<ImageRecord, EngineError> {
-        self.commit_as(config, name).await
+        self.commit_as(config, name, Layers::Flat).await
     }
 
     async fn snapshot(&self, labels: &BTreeMap<String, String>) -> Result<SnapshotId, EngineError> {

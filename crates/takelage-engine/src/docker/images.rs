@@ -34,7 +34,13 @@ impl Engine for Docker {
     type Container = DockerContainer;
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { private_networks: true, newest_time: false, control_groups: true, all_ids: true }
+        Capabilities {
+            private_networks: true,
+            newest_time: false,
+            control_groups: true,
+            all_ids: true,
+            image_volumes: true,
+        }
     }
 
     async fn describe(&self) -> Result<String, EngineError> {
@@ -147,7 +153,7 @@ impl Daemon {
         let options = ListImagesOptionsBuilder::new().filters(&carrying(labels)).build();
         let list = self.api.list_images(Some(options)).await;
         let list = list.map_err(|error| self.failure(Operation::ListImages, &self.endpoint, error))?;
-        let images = list.iter().filter(|image| !image.labels.contains_key(snapshot::LABEL));
+        let images = list.iter().filter(|image| !snapshot::is_one(&image.labels));
         Ok(images.filter_map(|image| image.id.parse().ok().map(ImageId)).collect())
     }
 
@@ -168,6 +174,10 @@ impl Daemon {
             // Podman 4 stumbles over entries without a date.
             Err(error) if status(&error) == Some(500) => {
                 tracing::debug!(%error, name, "the image goes without its history");
+                Vec::new()
+            }
+            // With containerd's store, `null` stands for a history without entries.
+            Err(Error::JsonDataError { message, .. }) if message.starts_with("invalid type: null") => {
                 Vec::new()
             }
             // Removed in between.

@@ -160,7 +160,7 @@ impl DockerContainer {
     pub(super) async fn converse_over(
         &self,
         spec: ExecSpec,
-        input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
         let Some(Conversation { client, own }) = self.conversation().await? else {

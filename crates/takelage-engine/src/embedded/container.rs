@@ -74,7 +74,7 @@ impl Container for EmbeddedContainer {
     async fn converse(
         &self,
         spec: ExecSpec,
-        input: mpsc::Receiver<Bytes>,
+        input: &mut mpsc::Receiver<Bytes>,
         chunks: mpsc::Sender<Chunk>,
     ) -> Result<i64, EngineError> {
         let record = self.running_record(Operation::Exec)?;

@@ -1,6 +1,12 @@
 //! Ending containers, and removing what is left of them.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -8,8 +14,9 @@ use super::{
     cgroup,
     container::EmbeddedContainer,
     engine::Shared,
-    freeze,
+    freeze, jobs,
     record::{self, Directory, Lock, Running},
+    rootless,
     snapshot::Extent,
 };
 use crate::{EngineError, Operation};
@@ -93,8 +100,38 @@ fn kill(running: Running) -> io::Result<()> {
     Ok(())
 }
 
+/// Threads that free disk space. Dropping this waits for them.
+#[derive(Debug, Default)]
+pub(super) struct Freeing(Mutex<Vec<JoinHandle<()>>>);
+
+impl Freeing {
+    /// Begins to remove a directory. Fails if there can be no thread for it.
+    fn begin(&self, gone: PathBuf) -> io::Result<()> {
+        let remove = move || {
+            if let Err(trouble) = jobs::remove(&gone) {
+                let message = trouble.message;
+                tracing::warn!(directory = %gone.display(), message, "not all of it could be removed");
+            }
+        };
+        let thread = std::thread::Builder::new().name("freeing".to_owned()).spawn(remove)?;
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Freeing {
+    fn drop(&mut self) {
+        for thread in self.0.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // What one that panicked left is swept by the next process.
+            let _ = thread.join();
+        }
+    }
+}
+
 impl Shared {
-    /// Ends a container and removes what there is of it: first from sight, then from the disk.
+    /// Ends a container and removes what there is of it: first from sight, then from the disk, which nobody waits for.
     pub(super) async fn discard(&self, directory: &Directory) -> io::Result<()> {
         directory.kill().await?;
         let Some(id) = directory.0.file_name().map(|id| id.to_string_lossy().into_owned()) else {
@@ -110,11 +147,20 @@ impl Shared {
                 if restored {
                     self.sweep_snapshots(Extent::Leftovers).await?;
                 }
-                self.remove(&gone).await
+                self.free(gone).await
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Frees the disk of a container that is gone. Where that is work of this process nobody waits for it but
+    /// whoever drops the engine; what a process that is killed leaves is swept by the next.
+    async fn free(&self, gone: PathBuf) -> io::Result<()> {
+        if rootless::is_needed() || self.freeing.begin(gone.clone()).is_err() {
+            return self.remove(&gone).await;
+        }
+        Ok(())
     }
 
     async fn remove(&self, directory: &Path) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::{
 use super::{
     cgroup,
     container::EmbeddedContainer,
+    end::Freeing,
     launch::Launcher,
     record::{self, Directory},
     rootless,
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     pub(super) volumes: PathBuf,
     /// Where directories wait to be removed.
     pub(super) trash: PathBuf,
+    /// What is being removed from there.
+    pub(super) freeing: Freeing,
     pub(super) docker: Option<docker::Settings>,
 }
 
@@ -86,6 +89,7 @@ impl Embedded {
             snapshots,
             volumes: settings.root.join("volumes"),
             trash: settings.root.join("trash"),
+            freeing: Freeing::default(),
             docker: settings.docker.clone(),
         };
         fs_err::tokio::create_dir_all(&shared.trash).await.map_err(failed)?;
@@ -143,6 +147,7 @@ impl Engine for Embedded {
             newest_time: true,
             control_groups: cgroup::host() != cgroup::Host::None,
             all_ids: !rootless::is_needed(),
+            image_volumes: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Write as _},
+    io::{self, BufReader, BufWriter, Read, Write as _},
     os::fd::{AsFd as _, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -20,7 +20,7 @@ use super::{
     volume::Placed,
 };
 use crate::{
-    archive::Compression,
+    archive::{Compression, ReadAhead},
     layer::{self, LayerError},
 };
 
@@ -141,7 +141,10 @@ pub(super) fn remove(directory: &Path) -> Result<(), Trouble> {
 fn unpack(blob: &Path, compression: Compression, to: &Path) -> Result<Answer, Trouble> {
     let root = open(to)?;
     let packed = BufReader::with_capacity(BUFFER, fs::File::open(blob)?);
-    let input = compression.reader(packed)?;
+    let input: Box<dyn Read> = match compression {
+        Compression::Plain => Box::new(packed),
+        _ => Box::new(ReadAhead::of(move || compression.reader(packed))?),
+    };
     let unpacked = layer::unpack(input, root.as_fd(), markers(), layer::Limits::default())?;
     for left_out in &unpacked.left_out {
         tracing::warn!(?left_out, layer = %blob.display(), "not everything of a layer can be unpacked here");

@@ -32,7 +32,13 @@ pub(super) struct Entry<'a> {
     pub(super) xattrs: &'a [Xattr],
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    /// Returns an entry that says that something is gone. Nothing but its name matters.
+    pub(super) fn marker(name: &'a [u8]) -> Self {
+        let kind = EntryType::Regular;
+        Self { name, kind, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, link: b"", device: None, xattrs: &[] }
+    }
+
     /// Returns the blocks before the content.
     pub(super) fn to_blocks(&self) -> Vec<u8> {
         let mut header = Header::new_ustar();

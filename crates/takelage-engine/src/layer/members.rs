@@ -4,7 +4,7 @@
 //! length into memory, takes a newline in an attribute for the end of a record and then misses the rest, a file's
 //! length among it, and takes a sparse file of GNU tar's present format for an ordinary one.
 
-use std::io::Read;
+use std::{io::Read, ops::Range};
 
 use takelage_model::Digest;
 use tar::{EntryType, Header};
@@ -36,6 +36,8 @@ pub(super) struct Members<R> {
     /// What is left of the present member's content, and what fills its last block.
     content: u64,
     filling: u64,
+    /// Where the present member lies in the stream.
+    place: Range<u64>,
     /// The present member, for messages.
     present: Name,
     end: End,
@@ -96,6 +98,7 @@ impl<R: Read> Members<R> {
             bytes: 0,
             content: 0,
             filling: 0,
+            place: 0..0,
             present: Name::default(),
             end: End::NotYet,
         })
@@ -104,6 +107,11 @@ impl<R: Read> Members<R> {
     /// Returns the next member; what nobody read of the present one is skipped. `None`: there is no further one.
     pub(super) fn next(&mut self) -> Result<Option<Member>, LayerError> {
         self.advance().map_err(|reason| explain(reason, &self.present, &self.limits))
+    }
+
+    /// Returns where the present member lies in the stream, with the headers that are about it and what fills its last block.
+    pub(super) fn place(&self) -> Range<u64> {
+        self.place.clone()
     }
 
     /// Returns the next piece of the present member's content, at least one and at most so many bytes.
@@ -140,6 +148,7 @@ impl<R: Read> Members<R> {
         let rest = self.content + self.filling;
         (self.content, self.filling) = (0, 0);
         self.stream.skip(rest)?;
+        let start = self.stream.position();
         let mut before = Before::default();
         while let Some(header) = self.header()? {
             match header.entry_type() {
@@ -147,7 +156,11 @@ impl<R: Read> Members<R> {
                 | EntryType::XGlobalHeader
                 | EntryType::GNULongName
                 | EntryType::GNULongLink => self.extend(&header, &mut before)?,
-                _ => return self.member(&header, before).map(Some),
+                _ => {
+                    let member = self.member(&header, before)?;
+                    self.place = start..self.stream.position() + self.content + self.filling;
+                    return Ok(Some(member));
+                }
             }
         }
         if before.extension.is_some() || before.name.is_some() || before.link.is_some() {

@@ -15,16 +15,20 @@
 //! | `tree`, `build`, `directories`: files | `xattr`, `tree`: files |
 //! | `unpack`: the rules of layers | `pack`, `packer`: the rules of layers |
 //!
-//! `merge` and `remove` read no archive and write none.
+//! `merge` and `remove` read no archive and write none. `stack`, `flatten` and `listing` need no tree: the first says what
+//! several archives show, the others make one archive of them, and a list.
 
 mod build;
+mod content;
 mod digesting;
 mod directories;
 mod entry;
 mod error;
 mod extension;
+mod flatten;
 mod header;
 mod limits;
+mod listing;
 mod marker;
 mod member;
 mod members;
@@ -36,6 +40,7 @@ mod packer;
 mod pax;
 mod remove;
 mod sparse;
+mod stack;
 mod stream;
 mod tree;
 mod unpack;
@@ -43,13 +48,17 @@ mod walk;
 mod xattr;
 
 pub(crate) use error::LayerError;
+pub(crate) use flatten::flatten;
 pub(crate) use limits::Limits;
+pub(crate) use listing::Listing;
+pub use listing::{FileKind, TreeFile};
 pub(crate) use marker::Namespace;
 pub(crate) use merge::{merge, trim};
 #[cfg(test)]
 pub(crate) use pack::Packed;
 pub(crate) use pack::{ArchiveOptions, Mounts, PackOptions, archive, pack};
 pub(crate) use remove::remove;
+pub(crate) use stack::Archive;
 #[cfg(test)]
 pub(crate) use unpack::Unpacked;
 pub(crate) use unpack::{LeftOut, Omission, extract, unpack};

@@ -162,20 +162,8 @@ impl<W: Write> Packer<W> {
         self.marker(Name::shown(parent).join(&marker::whiteout(component)).as_bytes())
     }
 
-    /// Writes an entry that says that something is gone. Nothing else about it matters.
     fn marker(&mut self, name: &[u8]) -> Result<(), LayerError> {
-        self.entry(&Entry {
-            name,
-            kind: EntryType::Regular,
-            mode: 0,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            mtime: 0,
-            link: b"",
-            device: None,
-            xattrs: &[],
-        })
+        self.entry(&Entry::marker(name))
     }
 
     /// Writes a link if the file was packed under another name. Docker takes the file's owner and then its attributes from

@@ -38,6 +38,11 @@ impl<R: Read> Stream<R> {
         Ok(Self { source, buffers: Buffers::new(digesting)?, left: 0..0, length: 0, limit })
     }
 
+    /// Returns how many bytes were taken.
+    pub(super) fn position(&self) -> u64 {
+        self.length - self.left.len() as u64
+    }
+
     /// Takes a whole block; what was taken before were whole blocks, too. `None`: the stream ended before it.
     pub(super) fn block(&mut self) -> Result<Option<[u8; BLOCK]>, Stop> {
         if self.left.is_empty() && !self.read()? {

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use takelage_engine::{
     Container, ContainerSpec, Engine, ExecOutput, ExecSpec, ImageArchive, ImageConfig, ImageId, ImageRecord,
 };
+use takelage_model::Digest;
 
 /// The label of everything that these tests create.
 pub(crate) const LABEL: &str = "takelage.enginetest";
@@ -28,6 +29,8 @@ pub(crate) struct Bench<E: Engine> {
     pub(crate) scratch: PathBuf,
     /// The image under test.
     pub(crate) image: ImageRecord,
+    /// Whether the engine knows images by the digests of their manifests, rather than of their configurations.
+    pub(crate) by_manifest: bool,
 }
 
 impl<E: Engine> Bench<E> {
@@ -46,7 +49,13 @@ impl<E: Engine> Bench<E> {
         };
         // With a name nobody prunes it, and further runs find it. Another version of these tests may have given it away.
         engine.tag(&image.id, &"takelage-enginetest/busybox:latest".parse().unwrap()).await.unwrap();
-        Ok(Self { engine, scratch: scratch.to_owned(), image })
+        Ok(Self { engine, scratch: scratch.to_owned(), image, by_manifest: false })
+    }
+
+    /// Holds an image to the digest that its configuration should have, and to be known by it where the engine does that.
+    pub(crate) fn check_id(&self, image: &ImageRecord, configuration: ImageId) {
+        assert_eq!(ImageId(Digest::of(image.config.to_json())), configuration);
+        assert_eq!(image.id == configuration, !self.by_manifest, "{} {configuration}", image.id);
     }
 
     /// A container of the image under test, with a name of its own.

@@ -25,9 +25,16 @@ async fn bench_of(change: impl FnOnce(Settings) -> Settings) -> Option<(Bench<Do
         Err(error) => Err(error.to_string()),
     };
     match bench {
-        Ok(bench) => Some((bench, scratch)),
+        Ok(bench) => Some((Bench { by_manifest: has_containerds_store(), ..bench }, scratch)),
         Err(reason) => skip!("{reason}"),
     }
+}
+
+/// Says whether the daemon keeps its images in containerd's store.
+fn has_containerds_store() -> bool {
+    let output =
+        std::process::Command::new("docker").args(["info", "--format", "{{.DriverStatus}}"]).output();
+    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("io.containerd.snapshotter"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is its own caller")]

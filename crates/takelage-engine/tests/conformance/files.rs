@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What an archive says of an entry: kind, mode, owner, group, time, target and content.
-type Entry = (u8, u32, u64, u64, u64, String, Vec<u8>);
+pub(crate) type Entry = (u8, u32, u64, u64, u64, String, Vec<u8>);
 
 /// Reads an archive into something that can be compared.
 pub(crate) fn read(tar: impl Read) -> BTreeMap<String, Entry> {

@@ -53,14 +53,25 @@ async fn remove<E: Engine>(bench: &Bench<E>, snapshots: impl IntoIterator<Item =
 
 /// What an export says of all files but those that each container has of its own.
 async fn exported(container: &impl Container, scratch: &Path) -> BTreeMap<String, String> {
+    let entries = entries(container, scratch).await.into_iter();
+    entries.map(|(name, entry)| (name, format!("{entry:?}"))).collect()
+}
+
+/// The same without times, which are those of when something was done.
+async fn untimed(container: &impl Container, scratch: &Path) -> BTreeMap<String, String> {
+    let entries = entries(container, scratch).await.into_iter();
+    entries
+        .map(|(name, entry)| (name, format!("{:?}", (entry.0, entry.1, entry.2, entry.3, entry.5, entry.6))))
+        .collect()
+}
+
+async fn entries(container: &impl Container, scratch: &Path) -> BTreeMap<String, files::Entry> {
     let path = scratch.join("exported.tar");
     container.export(&path).await.unwrap();
     let own =
         ["", ".", "dev", "etc", "etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab", ".dockerenv"];
     let all = files::read(fs_err::File::open(&path).unwrap()).into_iter();
-    all.filter(|(name, _)| !own.contains(&name.as_str()) && !name.starts_with("dev/"))
-        .map(|(name, entry)| (name, format!("{entry:?}")))
-        .collect()
+    all.filter(|(name, _)| !own.contains(&name.as_str()) && !name.starts_with("dev/")).collect()
 }
 
 fn same(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) {
@@ -177,6 +188,86 @@ pub(crate) async fn a_snapshot_is_one_moment_of_a_container_that_writes<E: Engin
         .await;
 }
 
+/// What is done in one container, or in four of which each begins as the one before ended.
+const STEPS: [&str; 4] = [
+    "mkdir -p /srv/a/b /srv/away; echo y > /srv/a/b/c; ln /srv/a/b/c /srv/again; chown 1000:1001 /srv/a/b/c; \
+     chmod 4750 /srv/a/b/c; echo secret > /srv/secret; ln /srv/secret /srv/told; rm -r /opt; rm /etc/group; mkfifo /srv/fifo",
+    "rm -r /srv/away; rm /srv/secret; mkdir /opt; echo new > /opt/new; ln -s nowhere /srv/link; rm /etc/passwd; \
+     mkdir /srv/turns; echo in > /srv/turns/in",
+    "rm -r /srv/turns; echo file > /srv/turns; echo back > /etc/group; chmod 700 /root; rm /srv/fifo; \
+     dd if=/dev/zero of=/srv/big bs=1M count=3 2>/dev/null",
+    "rm /srv/turns; mkdir /srv/turns; rm /srv/link; chown 7:8 /opt/new; rm /srv/big; echo end > /srv/end",
+];
+
+pub(crate) async fn a_restored_container_is_committed_as_if_it_had_never_been_one<E: Engine>(
+    bench: Bench<E>,
+) {
+    let tree = files::tree(&bench.engine);
+    // What has no name goes as soon as another test prunes.
+    let named = |name: &str| format!("takelage-enginetest/as-if-{name}:{}", std::process::id());
+    let commit = async |container: &E::Container, name: &str| {
+        let mut config = bench.image.config.clone();
+        config.history.push(History::default());
+        container.commit(&config, Some(&named(name).parse().unwrap()), None).await.unwrap()
+    };
+    let mut plain = None;
+    bench
+        .with(&bench.spec(), async |container| {
+            container.put("/srv", tree.clone()).await.unwrap();
+            for step in STEPS {
+                say(&container, step).await;
+            }
+            plain = Some(commit(&container, "plain").await);
+        })
+        .await;
+    let mut snapshots = Vec::new();
+    let mut container = bench.engine.create(&bench.spec()).await.unwrap();
+    container.put("/srv", tree).await.unwrap();
+    for step in STEPS {
+        say(&container, step).await;
+        let snapshot = taken(&container, "as if").await;
+        container.remove().await.unwrap();
+        container = bench.engine.restore(&bench.spec(), &snapshot).await.unwrap();
+        snapshots.push(snapshot);
+    }
+    let restored = commit(&container, "restored").await;
+    // What a commit needs on its way is no snapshot, and not there any more.
+    let listed = bench.engine.snapshots(&labels("as if")).await.unwrap();
+    assert_eq!(listed.len(), snapshots.len());
+    container.remove().await.unwrap();
+    remove(&bench, snapshots.into_iter().rev()).await;
+    let plain = plain.unwrap();
+    assert_eq!(restored.config.layers.len(), plain.config.layers.len());
+    let base = bench.image.config.layers.len();
+    assert_eq!(restored.config.layers[..base], bench.image.config.layers);
+    let mut seen = Vec::new();
+    for (image, name) in [(&plain, "plain"), (&restored, "restored")] {
+        let name = named(name);
+        let layer = crate::commit::top_layer(&bench, image, &name).await;
+        let mut files = BTreeMap::new();
+        bench
+            .with(&crate::base::spec(image.id), async |container| {
+                files = untimed(&container, &bench.scratch).await;
+            })
+            .await;
+        seen.push((layer, files));
+        bench.engine.remove_image(&name).await.unwrap();
+    }
+    let [(plain, all), (restored, all_restored)] = <[_; 2]>::try_from(seen).unwrap();
+    let gone = |names: &[String]| {
+        names
+            .iter()
+            .filter(|name| name.contains(".wh.") && !name.contains("opq"))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert!(gone(&plain).contains(&"etc/.wh.passwd".to_owned()), "{plain:?}");
+    assert!(!restored.iter().any(|name| name.contains("secret")), "{restored:?}");
+    assert!(restored.contains(&"srv/told".to_owned()), "{restored:?}");
+    assert!(gone(&restored).iter().all(|name| gone(&plain).contains(name)), "{plain:?} {restored:?}");
+    same(&all, &all_restored);
+}
+
 pub(crate) async fn snapshots_of_restored_containers_build_on_each_other<E: Engine>(bench: Bench<E>) {
     chain(&bench, 4).await;
 }
@@ -203,6 +294,7 @@ pub(crate) async fn chain<E: Engine>(bench: &Bench<E>, length: usize) {
     let mut config = bench.image.config.clone();
     config.history.push(History::default());
     let made = container.commit(&config, None, None).await.unwrap();
+    assert_eq!(made.config.layers.len(), bench.image.config.layers.len() + 1);
     container.remove().await.unwrap();
     // The last one is whole without those before.
     let last = snapshots.pop().unwrap();

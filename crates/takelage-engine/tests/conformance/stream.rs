@@ -293,11 +293,11 @@ async fn docker_hundreds_at_once_and_one_that_nobody_reads() {
 async fn docker_a_command_is_talked_with_over_the_stream_or_not_at_all() {
     let (streamed, plain, _scratch) = benches!();
     both(&streamed, &plain, &streamed.spec(), async |with, without| {
-        let (input, said) = mpsc::channel(1);
+        let (input, mut said) = mpsc::channel(1);
         let (sender, mut heard) = mpsc::channel(1);
         let script = "cat /proc/$PPID/comm; while read -r word; do echo \"<$word>\"; done; exit 7";
         let container = with.clone();
-        let talk = tokio::spawn(async move { container.converse(shell(script), said, sender).await });
+        let talk = tokio::spawn(async move { container.converse(shell(script), &mut said, sender).await });
         assert_eq!(heard.recv().await.unwrap().bytes, "takelage-agent\n");
         for word in ["one", "two"] {
             input.send(Bytes::from(format!("{word}\n"))).await.unwrap();
@@ -307,19 +307,20 @@ async fn docker_a_command_is_talked_with_over_the_stream_or_not_at_all() {
         assert_eq!(talk.await.unwrap().unwrap(), 7);
 
         // Whoever talked is gone: so is the command, though its input has not ended for it.
-        let (_input, said) = mpsc::channel(1);
+        let (_input, mut said) = mpsc::channel(1);
         let (sender, mut heard) = mpsc::channel(1);
         let container = with.clone();
         let script = shell("echo on; exec sleep 6543");
-        let talk = tokio::spawn(async move { container.converse(script, said, sender).await });
+        let talk = tokio::spawn(async move { container.converse(script, &mut said, sender).await });
         heard.recv().await.unwrap();
         talk.abort();
         until_dead(&without, "6543").await;
 
-        let (_input, said) = mpsc::channel(1);
+        let (input, mut said) = mpsc::channel(1);
         let (sender, _heard) = mpsc::channel(1);
-        let error = without.converse(shell("true"), said, sender).await.unwrap_err();
+        let error = without.converse(shell("true"), &mut said, sender).await.unwrap_err();
         assert!(matches!(error, EngineError::Unsupported { .. }), "{error:?}");
+        assert!(input.send(Bytes::from("kept")).await.is_ok() && said.recv().await.unwrap() == "kept");
         until_agents(&without, 1).await;
     })
     .await;

@@ -56,6 +56,7 @@ macro_rules! suite {
                 a_restored_container_has_the_files_of_the_snapshot
                 a_snapshot_is_listed_by_its_labels_until_it_is_removed
                 a_snapshot_is_one_moment_of_a_container_that_writes
+                a_restored_container_is_committed_as_if_it_had_never_been_one
                 snapshots_of_restored_containers_build_on_each_other;
             $volume = volume:
                 a_volume_is_filled_once_and_kept

@@ -13,7 +13,11 @@ use proptest::prelude::*;
 use rustix::fs::{FileType, Mode};
 use takelage_testkit::{skip, tree::Tree};
 
-use super::{super::*, overlay::Overlay};
+use super::{
+    super::*,
+    flatten::{Bytes, names},
+    overlay::Overlay,
+};
 
 /// What somebody does in a container.
 #[derive(Debug, Clone)]
@@ -74,6 +78,14 @@ fn lay(trees: &[PathBuf], onto: &Path) -> u64 {
     trees.iter().map(lay).sum()
 }
 
+/// Packs a tree as a layer.
+fn packed(tree: &Path) -> Vec<u8> {
+    let options = PackOptions { markers: Namespace::Trusted, newest: None, skip: Vec::new() };
+    let mut tar = Vec::new();
+    pack(fs::File::open(tree).unwrap().as_fd(), &mut tar, &options).unwrap();
+    tar
+}
+
 #[test]
 fn root_merged_trees_show_what_stacked_ones_do() {
     let image = tempfile::tempdir().unwrap();
@@ -115,6 +127,11 @@ fn root_merged_trees_show_what_stacked_ones_do() {
             tree
         };
         seen(&stacked).assert_same(&seen(&both), "merged trees");
+        // The same without any tree.
+        let packed: Vec<_> = stack.iter().map(|tree| Bytes(packed(tree))).collect();
+        let mut flat = Vec::new();
+        prop_assert!(flatten(&packed[1..], &packed[..1], &mut flat).unwrap());
+        prop_assert!(flat == self::packed(merged.path()), "{:?}", [names(&flat), names(&self::packed(merged.path()))]);
     });
 }
 
