@@ -12,6 +12,7 @@ import sys
 
 import takelage_acceleration
 import takelage_bridge
+from takelage_acceleration import ending
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = {
@@ -26,7 +27,14 @@ def main():
     """Runs the program that the first argument names."""
     program = sys.argv[1]
     sys.argv = [program] + sys.argv[2:]
-    beside = os.environ.get("TAKELAGE_REPORT") == "beside"
+    cli = prepare(program)
+    accelerate(program)
+    run(cli)
+
+
+def prepare(program):
+    """Imports a program with all that takelage adds to it, and returns its class."""
+    report = os.environ.get("TAKELAGE_REPORT")
     if os.environ.get("TAKELAGE_DIFF"):
         os.environ.setdefault("ANSIBLE_DIFF_ALWAYS", "1")
     settings = read_settings()
@@ -34,16 +42,35 @@ def main():
         apply_config(settings["config"])
     # Before the first import of a program: old versions fix the collections' paths then.
     add_paths(settings.get("roles_path", []), settings.get("collections_path", []))
-    module, name = PROGRAMS[program]
-    cli = getattr(importlib.import_module(module), name)
+    cli = class_of_program(program)
     add_plugins()
-    if beside:
+    if report == "alone":
+        report_alone()
+    elif report == "beside":
         report_beside()
-    if beside or os.environ.get("ANSIBLE_STDOUT_CALLBACK") == "takelage":
+    if report:
         keep_stats()
         report_failures(cli)
-    accelerate(program)
-    cli.cli_executor(sys.argv)
+    return cli
+
+
+def class_of_program(program):
+    """Imports a program and returns its class."""
+    module, name = PROGRAMS[program]
+    return getattr(importlib.import_module(module), name)
+
+
+def run(cli):
+    """Runs a program to its end, which is that of this process."""
+    try:
+        cli.cli_executor(sys.argv)
+    except SystemExit as error:
+        status = error.code
+    else:
+        status = None
+    if takelage_acceleration.is_wanted():
+        ending.end(status)
+    sys.exit(status)
 
 
 def accelerate(program):
@@ -128,6 +155,16 @@ def add_plugins():
 
     connection_loader.add_directory(os.path.join(HERE, "plugins", "connection"))
     callback_loader.add_directory(os.path.join(HERE, "plugins", "callback"))
+
+
+def report_alone():
+    """Has the callback plugin report in place of the one that prints.
+
+    Not by Ansible's variable for it, which an Ansible that a task starts on this host would find in its environment.
+    """
+    from ansible import constants
+
+    constants.DEFAULT_STDOUT_CALLBACK = "takelage"
 
 
 def report_beside():

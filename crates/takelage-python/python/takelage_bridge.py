@@ -34,26 +34,28 @@ class Bridge:
         self._stream = None
         self._owner = None
 
-    def run(self, host, argv, user=None, stdin=b"", zygote=None):
+    def run(self, host, argv, user=None, stdin=b"", zygote=None, task=None):
         """Runs a command and returns its exit status, standard output and standard error.
 
-        A warm interpreter may run `stdin`, a Python program, in its place.
+        A warm interpreter may run `stdin`, a Python program, in its place. `task` says what the command is for.
         """
-        header = {"op": "exec", "host": host, "argv": argv, "user": user, "stdin": len(stdin), "zygote": zygote}
+        header = {"op": "exec", "host": host, "argv": argv, "user": user, "stdin": len(stdin)}
+        header.update(zygote=zygote, task=task)
         reply, stream = self._ask(header, io.BytesIO(stdin), "exit")
         stdout, stderr = (self._receive(stream, length) for length in reply["lengths"])
         return reply["status"], stdout, stderr
 
-    def put(self, host, path, file, user=None):
+    def put(self, host, path, file, user=None, task=None):
         """Writes what is left of an open binary file into a container."""
         start = file.tell()
         length = file.seek(0, io.SEEK_END) - start
         file.seek(start)
-        self._ask({"op": "put", "host": host, "user": user, "path": path, "length": length}, file, "done")
+        header = {"op": "put", "host": host, "user": user, "path": path, "length": length, "task": task}
+        self._ask(header, file, "done")
 
-    def get(self, host, path, file):
+    def get(self, host, path, file, task=None):
         """Writes the content of a file in a container to an open binary file."""
-        reply, stream = self._ask({"op": "get", "host": host, "path": path}, None, "file")
+        reply, stream = self._ask({"op": "get", "host": host, "path": path, "task": task}, None, "file")
         left = reply["length"]
         while left:
             piece = stream.read(min(left, _PIECE))

@@ -8,6 +8,7 @@ import testinfra.backend
 from testinfra.backend import base, docker, podman
 from testinfra.utils import ansible_runner
 
+import takelage_ansible
 from takelage_bridge import Bridge, BridgeError
 
 SCHEME = "takelage://"
@@ -77,6 +78,7 @@ def install(bare_names):
     backends["docker"] = "takelage_testinfra.OrDocker"
     backends["podman"] = "takelage_testinfra.OrPodman"
     _reach_inventory_hosts()
+    takelage_ansible.install(ansible_runner.local)
     if bare_names:
         _reach_bare_names()
 

@@ -16,5 +16,5 @@ pub mod pytest;
 mod shim;
 pub mod toolchain;
 
-pub use bridge::{Bridge, BridgeError};
+pub use bridge::{Bridge, BridgeError, Host, make_again, memory};
 pub use toolchain::{Toolchain, ToolchainError};

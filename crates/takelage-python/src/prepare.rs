@@ -2,12 +2,14 @@
 
 use std::{collections::VecDeque, fmt};
 
+use serde::{Deserialize, Serialize};
 use takelage_engine::{Chunk, Container, EngineError, ExecSpec};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 /// How a container came by its Python.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Prepared {
     /// It had one.
     Present {
@@ -24,7 +26,7 @@ pub enum Prepared {
 }
 
 /// A distribution's package manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are the programs' own")]
 pub enum Manager {
     AptGet,

@@ -7,20 +7,22 @@ other, Ansible runs as it is.
 import inspect
 import os
 
-from . import locators, payloads, store, workers, zygotes
+from . import locators, payloads, requests, store, workers, zygotes
 
 # The versions of ansible-core that the parts were made for and compared in.
 VERSIONS = ("2.15", "2.16", "2.17", "2.18", "2.19")
 
 
-def install():
-    """Installs the parts and returns why one is left out, if any is.
+def is_wanted():
+    """Whether anything is to be faster: `TAKELAGE_KEEP` names the directory for what lasts across runs."""
+    return bool(os.environ.get("TAKELAGE_KEEP"))
 
-    `TAKELAGE_KEEP` names the directory for what lasts across runs. Without it, nothing is installed.
-    """
-    directory = os.environ.get("TAKELAGE_KEEP")
-    if not directory:
+
+def install():
+    """Installs the parts and returns why one is left out, if any is."""
+    if not is_wanted():
         return None
+    directory = os.environ["TAKELAGE_KEEP"]
     from ansible.release import __version__ as version
 
     if ".".join(version.split(".")[:2]) not in VERSIONS:
@@ -35,6 +37,11 @@ def install():
     # Now, not in every process of a task.
     zygotes.own_sources()
     workers.install()
+    if not requests.wanted():
+        return None
+    if not fits(requests):
+        return f"this ansible-core {version} differs from the published one: nothing that it does is remembered"
+    requests.install()
     return None
 
 

@@ -144,7 +144,8 @@ class Archive:
         return [name_of(entry) for entry, _ in self._entries]
 
     def close(self):
-        """Writes the archive."""
+        """Writes the archive, in the order of the names: the one in which imports are found differs between runs."""
+        self._entries.sort(key=lambda entry: name_of(entry[0]))
         parts = [str(self.compression)]
         for entry, data in self._entries:
             parts += [name_of(entry), str(getattr(entry, "compress_type", "")), data]

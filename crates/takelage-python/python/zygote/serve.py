@@ -7,6 +7,7 @@ when its input ends, and everything that still runs with it.
 Python 3.5 and later; an older one ends at once, which is an answer too. `sources.py` comes before this.
 """
 
+import atexit
 import builtins
 import gc
 import itertools
@@ -16,7 +17,9 @@ import select
 import signal
 import site
 import struct
+import threading
 import time
+import weakref
 
 # What modules import from Python's own library; a fork finds it imported. Some systems leave parts of it out.
 LIBRARY = (
@@ -34,6 +37,8 @@ for name in LIBRARY.split():
 # How long output may still come after a module's end, from what it started, in seconds.
 LINGER = 2.0
 PIECE = 1 << 16
+# How long a selector waits that watches nothing, in seconds.
+SOON = 0.005
 
 # What an interpreter reads when it starts. When one of them changes, this one is no longer like a new one.
 READ_AT_START = (
@@ -50,6 +55,7 @@ def main():
     """Serves until the input ends. Returns in a fork only, with what it is to run."""
     # Whatever a module does with the first three descriptors, these are out of its reach.
     wire_in, wire_out = os.dup(0), os.dup(1)
+    hasten()
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1):
         os.dup2(null, descriptor)
@@ -57,6 +63,26 @@ def main():
     zygote = Zygote(wire_in, wire_out)
     zygote.send({"ready": True})
     return zygote.serve()
+
+
+def hasten():
+    """Has a selector that watches nothing return soon, although it is to wait.
+
+    ansible-core's `run_command` asks twice whether a command has ended whose output is at its end. If it ends between the two,
+    that waits a second for nothing. With modules as short as here, one of a hundred commands does.
+    """
+    selectors = sys.modules.get("selectors")
+    poll = getattr(selectors, "PollSelector", None)
+    if poll is None:
+        return
+    wait = poll.select
+
+    def select_soon(self, timeout=None):
+        if timeout is not None and not self.get_map():
+            timeout = min(timeout, SOON)
+        return wait(self, timeout)
+
+    poll.select = select_soon
 
 
 class Job:
@@ -138,7 +164,7 @@ class Zygote:
             except OSError:
                 pass
             agrees = archive is not None and self.stock.agrees(archive)
-            return source, importer(archive, self.sources, self.stock if agrees else None)
+            return source, importer(archive, self.sources, self.stock if agrees else None), self.stock
         for descriptor in (out_end, err_end, stdin):
             os.close(descriptor)
         self.jobs[header["id"]] = Job(header["id"], process, {out: "stdout", err: "stderr"})
@@ -246,8 +272,9 @@ def stamp(path):
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def run(source, archives):
+def run(source, archives, stock):
     """Runs a module as an interpreter that reads it from standard input does. `archives` finds what archives hold."""
+    ahead = set(sys.modules)
     sys.path_hooks.insert(0, archives)
     sys.path_importer_cache.clear()
     importlib.invalidate_caches()
@@ -257,10 +284,13 @@ def run(source, archives):
     module.__dict__.update(__file__="<stdin>", __cached__=None, __builtins__=builtins)
     module.__loader__ = importlib.machinery.SourceFileLoader("__main__", "<stdin>")
     sys.modules["__main__"] = module
+    status = 0
     try:
         exec(compile(source, "<stdin>", "exec", 0, True), module.__dict__)
-    except SystemExit:
-        raise
+    except SystemExit as error:
+        if not (error.code is None or isinstance(error.code, int)):
+            raise
+        status = error.code or 0
     except BaseException:
         kind, error, trace = sys.exc_info()
         # Without the lines of this file.
@@ -270,6 +300,65 @@ def run(source, archives):
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGINT)
         raise SystemExit(1)
+    del module
+    end(status, ahead, stock)
+    raise SystemExit(status)
+
+
+def end(status, ahead, stock):
+    """Ends a fork as an interpreter ends: with its threads, `atexit`, what is not written yet, and the objects that it made.
+
+    What was there before the module is left alone: to take it apart would copy all of it into the fork, and it has no
+    end that anybody could see. Returns where an interpreter has to end by itself.
+    """
+    if sys.version_info < (3, 9):
+        # There `_shutdown` must not be called twice, and an interpreter would.
+        return
+    try:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        flush()
+    except BaseException:
+        # It says so itself, or the interpreter comes to the same.
+        return
+    if threading.active_count() > 1:
+        # What goes on beside this must not see anything go.
+        return
+    made = []
+    for name, module in list(sys.modules.items()):
+        # What modules of the stock keep of a fork, ansible-core's own among them, has no end that does anything.
+        if name == "__main__" or name not in ahead and stock.modules.get(name) is not module:
+            if isinstance(module, types.ModuleType):
+                made.append(weakref.ref(module))
+            sys.modules[name] = None
+    del name, module
+    # Collected in one circle, a file may lose its buffer before it is written. None of these was there before the fork.
+    for one in gc.get_objects():
+        if issubclass(type(one), (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)):
+            try:
+                one.flush()
+            except Exception:
+                pass
+    del one
+    gc.collect()
+    for module in filter(None, [module() for module in made]):
+        for key in list(vars(module)):
+            if key != "__builtins__":
+                vars(module)[key] = None
+    gc.collect()
+    try:
+        flush()
+    except BaseException:
+        # The status of an interpreter that cannot write the last of it.
+        status = 120
+    os._exit(status & 0xFF)
+
+
+def flush():
+    """Writes what is not written yet."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 # In the fork, at the end of the stack: it ends as any interpreter does, with its threads, `atexit` and finalizers.

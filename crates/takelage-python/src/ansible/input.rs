@@ -40,11 +40,16 @@ impl Input {
         let python = quote(&tools.ansible.python);
         let launcher = quote(&input.shims.join("launch_ansible.py"));
         for program in PROGRAMS {
-            let script = bin.join(program);
-            fs_err::write(&script, format!("#!/bin/sh\nexec {python} {launcher} {program} \"$@\"\n"))?;
-            fs_err::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+            executable(&bin.join(program), &format!("{python} {launcher} {program}"))?;
         }
+        let server = quote(&input.shims.join("serve_ansible.py"));
+        executable(&input.path("serve-ansible"), &format!("{python} {server}"))?;
         Ok(input)
+    }
+
+    /// Returns the variable by which checks have these programs run in forks of one that is up, if they are made faster.
+    pub(crate) fn variable(&self) -> (&'static str, PathBuf) {
+        ("TAKELAGE_ANSIBLE", self.path("bin"))
     }
 
     fn new(
@@ -76,6 +81,12 @@ impl Input {
 fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)
+}
+
+/// Writes a program that is a command with its arguments.
+fn executable(path: &Path, command: &str) -> io::Result<()> {
+    fs_err::write(path, format!("#!/bin/sh\nexec {command} \"$@\"\n"))?;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Quotes a path for the shell.

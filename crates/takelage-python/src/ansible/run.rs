@@ -26,6 +26,7 @@ pub async fn run<C: Container>(
     let private = bridge.socket().parent().unwrap_or(Path::new("/"));
     let input = Input::of_playbook(private, playbook)
         .map_err(|source| AnsibleError::Input { directory: private.to_owned(), source })?;
+    bridge.start_ahead();
     let mut ledger = Ledger::default();
     let terminal = if playbook.interactive { Terminal::Shared } else { Terminal::None };
     let command = command(tools, playbook, &path, &input, bridge);
@@ -59,7 +60,7 @@ fn command<C: Container>(
         .envs(crate::toolchain::locale(&playbook.env))
         .envs(bridge.variables())
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
-        .env("ANSIBLE_STDOUT_CALLBACK", "takelage")
+        .env("TAKELAGE_REPORT", "alone")
         .env("ANSIBLE_NOCOLOR", "1")
         .env("ANSIBLE_FORCE_COLOR", "0")
         .env("ANSIBLE_RETRY_FILES_ENABLED", "0");

@@ -1,13 +1,13 @@
 //! One connection: a Hello, then one request after another.
 
-use std::{
-    io::{self, Seek, SeekFrom, Write},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
-use takelage_engine::{Chunk, Container, EngineError, ExecOutput, ExecSpec, Stream};
-use takelage_model::frame::{ErrorKind, Reply, Request, VERSION};
+use bytes::BytesMut;
+use takelage_engine::{Chunk, Container, EngineError, ExecOutput, ExecSpec};
+use takelage_model::{
+    event::TaskStatus,
+    frame::{ErrorKind, Reply, Request, RequestTask, VERSION},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter, Take},
     net::{
@@ -18,24 +18,20 @@ use tokio::{
 };
 
 use super::{
+    carry_out::{self, Came, Refusal, forgo, local, recall_or_carry_out, written},
+    memory::{Answer, Host, REMEMBERED_LIMIT, Remembered, Wanted},
+    report::Report,
     server::Shared,
+    spool::{Output, Spool},
     wire::{WireError, read_blob, read_request, write_reply},
 };
 
-/// Writes standard input to the file that is the first argument, as `dd` does for the stock Docker connection.
-const WRITE_FILE: &str = r#"exec cat > "$1""#;
-
-/// The same, and says when it begins.
+/// Writes standard input to the file that is the first argument, and says when it begins.
 const STREAM_FILE: &str = r#"printf . && exec cat > "$1""#;
 
-/// Reads the file that is the first argument, or says by its exit status why not.
-const READ_FILE: &str = r#"[ -e "$1" ] || exit 104
-[ -d "$1" ] && exit 105
-exec cat "$1""#;
-
-/// A file larger than this, in bytes, is never in memory as a whole: a fetched one waits on disk, one that is written is
-/// passed on while it comes.
-const MEMORY_LIMIT: usize = 8 << 20;
+/// What is larger than this, in bytes, is not in memory as a whole: output and a fetched file wait on disk, a file that is
+/// written is passed on while it comes. What may be remembered is, for as long as that takes.
+pub(super) const MEMORY_LIMIT: usize = 8 << 20;
 
 /// How much of a file is passed on at once, in bytes.
 const PIECE: usize = 1 << 18;
@@ -44,12 +40,6 @@ type Reader = BufReader<OwnedReadHalf>;
 type Writer = BufWriter<OwnedWriteHalf>;
 /// What is left of a file on its way in.
 type Content<'a> = Take<&'a mut Reader>;
-
-/// Why a request was not carried out.
-struct Refusal {
-    kind: ErrorKind,
-    message: String,
-}
 
 /// Serves a connection until the client closes it, breaks the protocol, or the bridge is closed.
 pub(super) async fn connection<C: Container>(stream: UnixStream, shared: Arc<Shared<C>>) {
@@ -93,33 +83,18 @@ async fn converse<C: Container>(
     }
     while let Some(request) = read_request(reader).await? {
         match request {
-            Request::Exec { host, argv, user, stdin, zygote } => {
+            Request::Exec { host, argv, user, stdin, zygote, task } => {
                 let stdin = read_blob(reader, stdin).await?;
-                let ran = match find(shared, &host) {
-                    Ok(container) => {
-                        let warm = match zygote {
-                            Some(zygote) => {
-                                shared.zygotes.run(container, &host, user.as_deref(), zygote, &stdin).await
-                            }
-                            None => Ok(None),
-                        };
-                        match warm {
-                            Ok(Some(output)) => Ok(output),
-                            Ok(None) => run(container, argv, user, stdin).await,
-                            Err(lost) => Err(Refusal { kind: ErrorKind::Engine, message: lost.to_string() }),
-                        }
-                    }
-                    Err(refusal) => Err(refusal),
-                };
-                match ran {
-                    Ok(output) => exit(writer, &output).await?,
+                let wanted = Wanted::Exec { argv, user, stdin, zygote };
+                match exec(shared, &host, wanted, task).await {
+                    Ok(output) => exit(writer, output).await?,
                     Err(refusal) => refuse(writer, refusal).await?,
                 }
             }
-            Request::Put { host, user, path, length } => {
+            Request::Put { host, user, path, length, task } => {
                 let mut content = (&mut *reader).take(length);
                 let put = match find(shared, &host) {
-                    Ok(container) => put(container, path, user, &mut content).await?,
+                    Ok(found) => put(shared, (&host, found), path, user, &mut content, task).await?,
                     Err(refusal) => Err(refusal),
                 };
                 // What nobody wanted stands before the next request.
@@ -132,18 +107,17 @@ async fn converse<C: Container>(
                     Err(refusal) => refuse(writer, refusal).await?,
                 }
             }
-            Request::Get { host, path } => {
-                let got = match find(shared, &host) {
-                    Ok(container) => get(container, path).await,
-                    Err(refusal) => Err(refusal),
-                };
-                match got {
-                    Ok(file) => send(writer, file).await?,
-                    Err(refusal) => refuse(writer, refusal).await?,
-                }
-            }
+            Request::Get { host, path, task } => match get(shared, &host, path, task).await {
+                Ok(file) => send(writer, &Reply::File { length: file.length() }, [file]).await?,
+                Err(refusal) => refuse(writer, refusal).await?,
+            },
             Request::Event { event } => match serde_json::from_value(event) {
                 Ok(report) => {
+                    if let Report::Result { task, status, .. } = &report
+                        && matches!(status, TaskStatus::Failed | TaskStatus::Unreachable)
+                    {
+                        shared.forget(&task.id).await;
+                    }
                     shared.report(report);
                     done(writer).await?;
                 }
@@ -159,7 +133,7 @@ async fn converse<C: Container>(
     Ok(())
 }
 
-fn find<'a, C>(shared: &'a Shared<C>, host: &str) -> Result<&'a C, Refusal> {
+fn find<'a, C>(shared: &'a Shared<C>, host: &str) -> Result<&'a Host<C>, Refusal> {
     shared.hosts.get(host).ok_or_else(|| {
         let mut known: Vec<_> = shared.hosts.keys().map(String::as_str).collect();
         known.sort_unstable();
@@ -168,40 +142,74 @@ fn find<'a, C>(shared: &'a Shared<C>, host: &str) -> Result<&'a C, Refusal> {
     })
 }
 
-async fn run<C: Container>(
-    container: &C,
-    argv: Vec<String>,
-    user: Option<String>,
-    stdin: Bytes,
-) -> Result<ExecOutput, Refusal> {
-    if argv.is_empty() {
-        return Err(Refusal { kind: ErrorKind::Protocol, message: "an empty command".to_owned() });
+async fn exec<C: Container>(
+    shared: &Shared<C>,
+    host: &str,
+    wanted: Wanted,
+    task: Option<RequestTask>,
+) -> Result<Output, Refusal> {
+    match (find(shared, host)?, wanted) {
+        (Host::Container(container), Wanted::Exec { argv, user, stdin, zygote }) => {
+            carry_out::exec(container, &shared.zygotes, host, (argv, user, stdin), zygote).await
+        }
+        (Host::Container(_), _) => Err(other_answer()),
+        (Host::Remembered(remembered), wanted) => {
+            match recall_or_carry_out(remembered, &shared.zygotes, host, wanted, task.as_ref()).await? {
+                Came::Answer(Answer::Exit(output)) => Ok(output.into()),
+                Came::Exit(output) => Ok(output),
+                Came::Answer(_) | Came::File(_) => Err(other_answer()),
+            }
+        }
     }
-    let stdin = (!stdin.is_empty()).then_some(stdin);
-    let spec = ExecSpec { argv, user, stdin, ..ExecSpec::default() };
-    container.run(spec).await.map_err(Refusal::from)
+}
+
+/// A memory answers what it is asked, so this does not happen.
+fn other_answer() -> Refusal {
+    Refusal { kind: ErrorKind::Engine, message: "the answer is one to another request".to_owned() }
 }
 
 /// Writes a file. `Err`: the client broke off.
 async fn put<C: Container>(
-    container: &C,
+    shared: &Shared<C>,
+    (host, found): (&str, &Host<C>),
     path: String,
     user: Option<String>,
     content: &mut Content<'_>,
+    task: Option<RequestTask>,
 ) -> Result<Result<(), Refusal>, WireError> {
-    let argv = |script: &str| ["/bin/sh", "-c", script, "sh", &path].map(str::to_owned).to_vec();
-    if content.limit() > MEMORY_LIMIT as u64 {
-        let spec = ExecSpec { argv: argv(STREAM_FILE), user: user.clone(), ..ExecSpec::default() };
+    let length = content.limit();
+    let forgone;
+    let container = match found {
+        Host::Container(container) => container,
+        Host::Remembered(remembered) if length > REMEMBERED_LIMIT => {
+            match forgo(remembered, &shared.zygotes, host, too_large(&path)).await {
+                Ok(container) => forgone = container,
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            &forgone
+        }
+        Host::Remembered(remembered) => {
+            let content = read_blob(content, length).await?;
+            let wanted = Wanted::Put { path, user, content };
+            let put = recall_or_carry_out(remembered, &shared.zygotes, host, wanted, task.as_ref()).await;
+            return Ok(put.map(drop));
+        }
+    };
+    if length > MEMORY_LIMIT as u64 {
+        let argv = ["/bin/sh", "-c", STREAM_FILE, "sh", &path].map(str::to_owned).to_vec();
+        let spec = ExecSpec { argv, user: user.clone(), ..ExecSpec::default() };
         match stream(container, spec, content).await? {
             // Nothing was read: it goes the other way.
             Err(EngineError::Unsupported { .. }) => {}
             ended => return Ok(ended.map_err(Refusal::from).and_then(|output| written(&path, &output))),
         }
     }
-    let length = content.limit();
     let content = read_blob(content, length).await?;
-    let ran = run(container, argv(WRITE_FILE), user, content).await;
-    Ok(ran.and_then(|output| written(&path, &output)))
+    Ok(carry_out::put(container, &path, user, content).await)
+}
+
+fn too_large(path: &str) -> String {
+    format!("`{path}` is larger than {} MiB", REMEMBERED_LIMIT >> 20)
 }
 
 /// Runs a command that reads `content` as it comes, once it has begun to write something itself.
@@ -236,7 +244,11 @@ async fn stream<C: Container>(
         }
         output
     };
-    let converse = async { Ok(container.converse(spec, said, chunks).await) };
+    let converse = async move {
+        // A command that has ended reads no more.
+        let mut said = said;
+        Ok(container.converse(spec, &mut said, chunks).await)
+    };
     // If the client breaks off, the command does not take that for the end.
     let ((), ended, mut output) = tokio::try_join!(feed, converse, async { Ok(collect.await) })?;
     Ok(ended.map(|status| {
@@ -245,53 +257,32 @@ async fn stream<C: Container>(
     }))
 }
 
-fn written(path: &str, output: &ExecOutput) -> Result<(), Refusal> {
-    if output.success() {
-        return Ok(());
+/// Reads a file.
+async fn get<C: Container>(
+    shared: &Shared<C>,
+    host: &str,
+    path: String,
+    task: Option<RequestTask>,
+) -> Result<Spool, Refusal> {
+    match find(shared, host)? {
+        Host::Container(container) => carry_out::get(container, &path).await,
+        Host::Remembered(remembered) => recalled_file(shared, remembered, host, path, task).await,
     }
-    let reason = String::from_utf8_lossy(&output.stderr);
-    Err(Refusal { kind: ErrorKind::Engine, message: format!("cannot write `{path}`: {}", reason.trim()) })
 }
 
-/// Reads a file as root: who may see it is decided by whoever asks, as `docker cp` leaves it.
-async fn get<C: Container>(container: &C, path: String) -> Result<(u64, tempfile::SpooledTempFile), Refusal> {
-    let local =
-        |error: io::Error| Refusal { kind: ErrorKind::Engine, message: format!("cannot keep it: {error}") };
-    let mut spec = ExecSpec::root(["/bin/sh", "-c", READ_FILE, "sh"]);
-    spec.argv.push(path.clone());
-    let (sender, mut chunks) = mpsc::channel::<Chunk>(16);
-    let mut file = tempfile::SpooledTempFile::new(MEMORY_LIMIT);
-    let mut complaint = Vec::new();
-    let collect = async {
-        let mut written = Ok(0);
-        while let Some(chunk) = chunks.recv().await {
-            match chunk.stream {
-                Stream::Stdout => {
-                    written = written.and_then(|before| {
-                        file.write_all(&chunk.bytes).map(|()| before + chunk.bytes.len() as u64)
-                    });
-                }
-                Stream::Stderr => complaint.extend_from_slice(&chunk.bytes),
-            }
-        }
-        written
-    };
-    let (status, length) = tokio::join!(container.exec(spec, sender), collect);
-    match status? {
-        0 => {
-            let length = length.map_err(local)?;
-            file.seek(SeekFrom::Start(0)).map_err(local)?;
-            Ok((length, file))
-        }
-        104 => Err(Refusal { kind: ErrorKind::NoSuchFile, message: format!("there is no `{path}`") }),
-        105 => Err(Refusal { kind: ErrorKind::NoSuchFile, message: format!("`{path}` is a directory") }),
-        _ => {
-            let reason = String::from_utf8_lossy(&complaint);
-            Err(Refusal {
-                kind: ErrorKind::Engine,
-                message: format!("cannot read `{path}`: {}", reason.trim()),
-            })
-        }
+async fn recalled_file<C: Container>(
+    shared: &Shared<C>,
+    remembered: &Remembered<C>,
+    host: &str,
+    path: String,
+    task: Option<RequestTask>,
+) -> Result<Spool, Refusal> {
+    let wanted = Wanted::Get { path };
+    match recall_or_carry_out(remembered, &shared.zygotes, host, wanted, task.as_ref()).await? {
+        Came::Answer(Answer::File(content)) => Ok(Spool::from(&content[..])),
+        Came::File(file) => Ok(file),
+        Came::Answer(Answer::NoSuchFile(message)) => Err(Refusal { kind: ErrorKind::NoSuchFile, message }),
+        Came::Answer(_) | Came::Exit(_) => Err(other_answer()),
     }
 }
 
@@ -300,22 +291,29 @@ async fn done(writer: &mut Writer) -> Result<(), WireError> {
     Ok(writer.flush().await?)
 }
 
-async fn exit(writer: &mut Writer, output: &ExecOutput) -> Result<(), WireError> {
-    let lengths = [output.stdout.len() as u64, output.stderr.len() as u64];
-    write_reply(writer, &Reply::Exit { status: output.status, lengths }).await?;
-    writer.write_all(&output.stdout).await?;
-    writer.write_all(&output.stderr).await?;
-    Ok(writer.flush().await?)
+async fn exit(writer: &mut Writer, output: Output) -> Result<(), WireError> {
+    let Output { status, stdout, stderr } = output;
+    let lengths = [stdout.length(), stderr.length()];
+    send(writer, &Reply::Exit { status, lengths }, [stdout, stderr]).await
 }
 
-async fn send(writer: &mut Writer, file: (u64, tempfile::SpooledTempFile)) -> Result<(), WireError> {
-    let (length, mut file) = file;
-    write_reply(writer, &Reply::File { length }).await?;
+/// Answers with blobs, or says why they are not there.
+async fn send<const BLOBS: usize>(
+    writer: &mut Writer,
+    reply: &Reply,
+    mut blobs: [Spool; BLOBS],
+) -> Result<(), WireError> {
+    if let Err(error) = blobs.iter_mut().try_for_each(Spool::rewind) {
+        return refuse(writer, local(&error)).await;
+    }
+    write_reply(writer, reply).await?;
     let mut buffer = vec![0; 1 << 16];
-    loop {
-        match io::Read::read(&mut file, &mut buffer)? {
-            0 => break,
-            count => writer.write_all(&buffer[..count]).await?,
+    for mut blob in blobs {
+        loop {
+            match io::Read::read(&mut blob, &mut buffer)? {
+                0 => break,
+                count => writer.write_all(&buffer[..count]).await?,
+            }
         }
     }
     Ok(writer.flush().await?)
@@ -324,23 +322,4 @@ async fn send(writer: &mut Writer, file: (u64, tempfile::SpooledTempFile)) -> Re
 async fn refuse(writer: &mut Writer, refusal: Refusal) -> Result<(), WireError> {
     write_reply(writer, &Reply::Error { kind: refusal.kind, message: refusal.message }).await?;
     Ok(writer.flush().await?)
-}
-
-impl From<EngineError> for Refusal {
-    fn from(error: EngineError) -> Self {
-        let kind = match &error {
-            EngineError::NoSuchContainer { .. }
-            | EngineError::Unavailable { .. }
-            | EngineError::Gone { .. } => ErrorKind::Unreachable,
-            EngineError::NoSuchPath { .. } => ErrorKind::NoSuchFile,
-            _ => ErrorKind::Engine,
-        };
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            message = format!("{message}: {inner}");
-            cause = inner.source();
-        }
-        Self { kind, message }
-    }
 }

@@ -14,7 +14,13 @@ use thiserror::Error;
 use tokio::{net::UnixListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Report, serve, zygote::Zygotes};
+use super::{
+    Report,
+    ahead::Ahead,
+    memory::{Host, Remembered},
+    serve,
+    zygote::Zygotes,
+};
 
 /// The longest path of a unix socket that every supported system takes, in bytes.
 const SOCKET_PATH_LIMIT: usize = 103;
@@ -27,13 +33,14 @@ pub struct Bridge<C> {
     shared: Arc<Shared<C>>,
     socket: PathBuf,
     keep: Option<PathBuf>,
+    ahead: Option<Arc<Ahead>>,
     _directory: tempfile::TempDir,
     tasks: TaskTracker,
 }
 
 /// What all connections use.
 pub(super) struct Shared<C> {
-    pub(super) hosts: HashMap<String, C>,
+    pub(super) hosts: HashMap<String, Host<C>>,
     pub(super) cancel: CancellationToken,
     pub(super) zygotes: Zygotes,
     step: Step,
@@ -76,11 +83,11 @@ pub enum BridgeError {
 impl<C: Container> Bridge<C> {
     /// Listens on a new socket in a new private directory below `directory`.
     ///
-    /// `hosts` maps names of the inventory to containers, which are warmed up while Python starts. What Python reports is sent to `events` as part of
-    /// `step`, with paths relative to `project_root` where they lie inside.
+    /// `hosts` maps names of the inventory to containers; those that are there are warmed up while Python starts. What
+    /// Python reports is sent to `events` as part of `step`, with paths relative to `project_root` where they lie inside.
     pub async fn open(
         directory: &Path,
-        hosts: HashMap<String, C>,
+        hosts: HashMap<String, Host<C>>,
         events: mpsc::UnboundedSender<EventKind>,
         step: Step,
         project_root: &Path,
@@ -114,7 +121,8 @@ impl<C: Container> Bridge<C> {
             listener: Mutex::new(None),
         });
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
-        for container in shared.hosts.values() {
+        for host in shared.hosts.values() {
+            let Host::Container(container) = host else { continue };
             let (container, cancelled) = (container.clone(), cancel.clone().cancelled_owned());
             tasks.spawn(async move {
                 tokio::select! {
@@ -123,20 +131,37 @@ impl<C: Container> Bridge<C> {
                 }
             });
         }
-        Ok(Self { shared, socket, keep: None, _directory: private, tasks })
+        Ok(Self { shared, socket, keep: None, ahead: None, _directory: private, tasks })
     }
 
     /// Has Ansible made faster, with what lasts across runs in the directory `keep`. Without it, Ansible runs plainly.
     #[must_use]
     pub fn accelerated(mut self, keep: PathBuf) -> Self {
+        let root = self.shared.roots.first().map_or(Path::new(""), PathBuf::as_path);
+        let ahead = Arc::new(Ahead::read(&keep, root));
+        self.shared.zygotes.note_first(Arc::clone(&ahead));
         self.keep = Some(keep);
+        self.ahead = Some(ahead);
         self
+    }
+
+    /// Starts the interpreters that a playbook is likely to need.
+    pub(crate) fn start_ahead(&self) {
+        let Some(ahead) = &self.ahead else { return };
+        for (host, container) in &self.shared.hosts {
+            if let (Host::Container(container), Some(start)) = (container, ahead.of(host)) {
+                let (shared, container) = (Arc::clone(&self.shared), container.clone());
+                let (host, start) = (host.clone(), start.clone());
+                self.tasks.spawn(async move { shared.zygotes.start(&container, &host, start).await });
+            }
+        }
     }
 
     /// Returns the variables by which the programs of this step find the bridge.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let keep = self.keep.as_deref().map(|keep| ("TAKELAGE_KEEP", keep));
-        [("TAKELAGE_SOCKET", self.socket())].into_iter().chain(keep)
+        let remembers = self.shared.remembered().next().map(|_| ("TAKELAGE_REMEMBERS", Path::new("1")));
+        [("TAKELAGE_SOCKET", self.socket())].into_iter().chain(keep).chain(remembers)
     }
 
     /// Returns the socket's path.
@@ -149,6 +174,9 @@ impl<C: Container> Bridge<C> {
         self.shared.cancel.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(ahead) = &self.ahead {
+            ahead.write();
+        }
     }
 
     /// Returns the step whose events this bridge sends.
@@ -182,6 +210,21 @@ impl<C> fmt::Debug for Bridge<C> {
 }
 
 impl<C> Shared<C> {
+    /// Returns the hosts that may not be there.
+    fn remembered(&self) -> impl Iterator<Item = &Remembered<C>> {
+        self.hosts.values().filter_map(|host| match host {
+            Host::Container(_) => None,
+            Host::Remembered(remembered) => Some(remembered),
+        })
+    }
+
+    /// Has forgotten what a task did that has failed.
+    pub(super) async fn forget(&self, task: &str) {
+        for remembered in self.remembered() {
+            remembered.memory.failed(task).await;
+        }
+    }
+
     /// Passes a report on: as an event to the user, and as it is to the driver that listens.
     pub(super) fn report(&self, report: Report) {
         let report = report.relative_to(&self.roots);

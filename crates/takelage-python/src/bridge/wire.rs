@@ -107,6 +107,7 @@ mod tests {
                 user: None,
                 stdin: 3,
                 zygote: None,
+                task: None,
             };
             assert_eq!(read_request(&mut from).await.unwrap(), Some(exec));
             assert_eq!(read_blob(&mut from, 3).await.unwrap(), "abc");

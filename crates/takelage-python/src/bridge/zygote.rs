@@ -6,18 +6,23 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::json;
-use takelage_engine::{Chunk, Container, ExecOutput, ExecSpec, Stream};
+use takelage_engine::{Chunk, Container, ExecSpec, Stream};
 use takelage_model::frame::Zygote;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    ahead::{Ahead, Start},
+    spool::Output,
+};
 
 /// The program that the interpreter runs.
 const PROGRAM: &str = concat!(
@@ -47,6 +52,8 @@ pub(super) struct Lost;
 pub(super) struct Zygotes {
     /// By host, user and command. While one starts, only those wait that need it.
     known: Mutex<HashMap<Key, Slot>>,
+    /// Where it is noted which of them were needed.
+    ahead: OnceLock<Arc<Ahead>>,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -67,7 +74,7 @@ enum State {
     #[default]
     Idle,
     /// It can be reached, unless it has ended.
-    Started(mpsc::Sender<Call>),
+    Started(mpsc::Sender<Call>, tokio::task::JoinHandle<()>),
     /// It cannot be started, or breaks down again and again.
     GivenUp,
 }
@@ -94,7 +101,7 @@ enum Event {
 
 /// How a call ended.
 enum Called {
-    Done(ExecOutput),
+    Done(Output),
     Stale,
     NotBegun,
 }
@@ -102,7 +109,24 @@ enum Called {
 impl Zygotes {
     /// Interpreters that end when `cancel` fires, as tasks of `tasks`.
     pub(super) fn new(cancel: CancellationToken, tasks: TaskTracker) -> Self {
-        Self { known: Mutex::default(), cancel, tasks }
+        Self { known: Mutex::default(), ahead: OnceLock::new(), cancel, tasks }
+    }
+
+    /// Notes from now on which interpreters are needed.
+    pub(super) fn note_first(&self, ahead: Arc<Ahead>) {
+        // There is one bridge, which says so once.
+        let _ = self.ahead.set(ahead);
+    }
+
+    /// Starts an interpreter that is likely to be needed.
+    pub(super) async fn start<C: Container>(&self, container: &C, host: &str, start: Start) {
+        let Start { user, argv } = start;
+        let spec = ExecSpec { argv: argv.clone(), user, ..ExecSpec::default() };
+        let slot = self.slot((host.to_owned(), spec.user.clone(), argv));
+        tokio::select! {
+            _ = self.find(container, &slot, &spec) => {}
+            () = self.cancel.cancelled() => {}
+        }
     }
 
     /// Runs a program in a fork of an interpreter. `None`: it has not begun, and needs the plain command.
@@ -113,23 +137,40 @@ impl Zygotes {
         user: Option<&str>,
         zygote: Zygote,
         program: &Bytes,
-    ) -> Result<Option<ExecOutput>, Lost> {
+    ) -> Result<Option<Output>, Lost> {
         let Zygote { argv, env, preface, own } = zygote;
         let spec = ExecSpec { argv: argv.clone(), user: user.map(str::to_owned), ..ExecSpec::default() };
+        if let Some(ahead) = self.ahead.get() {
+            ahead.note(host, Start { user: spec.user.clone(), argv: argv.clone() });
+        }
         let slot = self.slot((host.to_owned(), spec.user.clone(), argv));
         // An interpreter that is out of date, or has ended meanwhile, has a successor that begins with what is there now.
         for _ in 0..2 {
             let Some(calls) = self.find(container, &slot, &spec).await else { return Ok(None) };
-            match call(&calls, &env, &own, program).await? {
-                Called::Done(mut output) => {
-                    output.stdout.splice(..0, preface.bytes());
-                    return Ok(Some(output));
-                }
+            let mut output = Output::default();
+            output.stdout.append(preface.as_bytes());
+            match call(&calls, &env, &own, program, output).await? {
+                Called::Done(output) => return Ok(Some(output)),
                 Called::Stale => slot.lock().await.forget(&calls),
                 Called::NotBegun => {}
             }
         }
         Ok(None)
+    }
+
+    /// Ends all interpreters and waits until they are gone. The next use of one starts it anew.
+    pub(super) async fn end(&self) {
+        let slots: Vec<Slot> =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).values().map(Arc::clone).collect();
+        for slot in slots {
+            let mut known = slot.lock().await;
+            if matches!(known.state, State::Started(..))
+                && let State::Started(calls, attending) = std::mem::take(&mut known.state)
+            {
+                drop(calls);
+                let _ = attending.await;
+            }
+        }
     }
 
     fn slot(&self, key: Key) -> Slot {
@@ -146,24 +187,23 @@ impl Zygotes {
     ) -> Option<mpsc::Sender<Call>> {
         let mut known = slot.lock().await;
         match &known.state {
-            State::Started(calls) if !calls.is_closed() => return Some(calls.clone()),
-            State::Started(_) => known.breakdowns += 1,
+            State::Started(calls, _) if !calls.is_closed() => return Some(calls.clone()),
+            State::Started(..) => known.breakdowns += 1,
             State::GivenUp => return None,
             State::Idle => {}
         }
         let (sender, calls) = mpsc::channel(1);
         let (ready, is_ready) = oneshot::channel();
         let attended = attend(container.clone(), spec.clone(), calls, ready, self.cancel.clone());
-        let started = known.breakdowns < BREAKDOWNS && {
-            self.tasks.spawn(attended);
-            matches!(tokio::time::timeout(START, is_ready).await, Ok(Ok(())))
-        };
-        if !started {
+        let attending = (known.breakdowns < BREAKDOWNS).then(|| self.tasks.spawn(attended));
+        let started =
+            attending.is_some() && matches!(tokio::time::timeout(START, is_ready).await, Ok(Ok(())));
+        let Some(attending) = attending.filter(|_| started) else {
             tracing::debug!(container = container.name(), "no warm interpreter: modules run the plain way");
             known.state = State::GivenUp;
             return None;
-        }
-        known.state = State::Started(sender.clone());
+        };
+        known.state = State::Started(sender.clone(), attending);
         Some(sender)
     }
 }
@@ -171,18 +211,19 @@ impl Zygotes {
 impl Known {
     /// Forgets an interpreter, unless it has a successor already. It ends when the last module in it does.
     fn forget(&mut self, calls: &mpsc::Sender<Call>) {
-        if matches!(&self.state, State::Started(current) if current.same_channel(calls)) {
+        if matches!(&self.state, State::Started(current, _) if current.same_channel(calls)) {
             self.state = State::Idle;
         }
     }
 }
 
-/// Has a program run, and collects its output.
+/// Has a program run, and adds what it writes to its output.
 async fn call(
     calls: &mpsc::Sender<Call>,
     env: &std::collections::BTreeMap<String, String>,
     own: &[String],
     program: &Bytes,
+    mut output: Output,
 ) -> Result<Called, Lost> {
     let (events, mut happens) = mpsc::channel(16);
     let mut header = serde_json::Map::new();
@@ -192,7 +233,7 @@ async fn call(
     if calls.send(Call { header, program: program.clone(), events }).await.is_err() {
         return Ok(Called::NotBegun);
     }
-    let (mut output, mut begun) = (ExecOutput::default(), false);
+    let mut begun = false;
     while let Some(event) = happens.recv().await {
         match event {
             Event::Stale => return Ok(Called::Stale),
@@ -219,8 +260,11 @@ async fn attend<C: Container>(
     let (chunks, heard) = mpsc::channel(16);
     let waiting = Arc::new(Mutex::new(HashMap::new()));
     let live = async {
-        let (ended, ()) =
-            tokio::join!(container.converse(spec, said, chunks), listen(heard, ready, &waiting));
+        let converse = async move {
+            let mut said = said;
+            container.converse(spec, &mut said, chunks).await
+        };
+        let (ended, ()) = tokio::join!(converse, listen(heard, ready, &waiting));
         if let Err(error) = ended {
             tracing::debug!(%error, "a warm interpreter ended");
         }

@@ -58,6 +58,7 @@ pub async fn invoke<C: Container>(
         .envs(crate::toolchain::locale(&invocation.env))
         .env("PATH", format!("{}:{path}", files.path("bin").display()))
         .envs(bridge.variables())
+        .envs([files.variable()])
         .env("TAKELAGE_HOSTS", hosts.join(","))
         .env("TAKELAGE_INVENTORY", &invocation.inventory);
     let mut verified = Verified::default();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use takelage_engine::Container;
+use takelage_model::event::Check;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,7 @@ use super::{PytestError, Session, Verified};
 use crate::{
     Bridge,
     ansible::Input,
+    bridge::Report,
     process::{Source, Terminal},
     toolchain::Toolchain,
 };
@@ -36,12 +38,14 @@ const CACHE_OPTIONS: [&str; 11] = [
     "--stepwise-skip",
 ];
 
-/// Runs checks against the containers of `bridge`. Every check is sent as an event by the bridge when it ends.
+/// Runs checks against the containers of `bridge`. Every check is sent as an event by the bridge when it ends, and shown to
+/// `seen`.
 pub async fn verify<C: Container>(
     tools: &Toolchain,
     session: &Session,
     bridge: &Bridge<C>,
     cancel: CancellationToken,
+    mut seen: impl FnMut(Check),
 ) -> Result<Verified, PytestError> {
     let tests = session.project_root.join(&session.tests);
     if !tests.exists() {
@@ -62,7 +66,13 @@ pub async fn verify<C: Container>(
             bridge.output("pytest", line);
         }
     };
-    let ended = bridge.attend(command, terminal, &cancel, line, |report| verified.add(&report)).await;
+    let report = |report: Report| {
+        verified.add(&report);
+        if let Report::Check { check } = report {
+            seen(check);
+        }
+    };
+    let ended = bridge.attend(command, terminal, &cancel, line, report).await;
     let ended =
         ended.map_err(|source| PytestError::Start { program: tools.pytest.python.clone(), source })?;
     if ended.cancelled {
@@ -121,6 +131,7 @@ fn command<C: Container>(
         .envs(crate::toolchain::locale(&session.env))
         .env("PATH", path)
         .envs(bridge.variables())
+        .envs([input.variable()])
         .env("TAKELAGE_SETTINGS", input.path("settings.json"))
         .env("TAKELAGE_HOSTS", hosts.join(","))
         .env("TAKELAGE_INVENTORY", input.path("inventory"))

@@ -1,6 +1,7 @@
 //! Where Ansible and pytest come from: what the project names, an activated virtual environment, `PATH`, or a
 //! private environment that is made once from a pinned, hash-checked list.
 
+mod distributions;
 mod error;
 mod find;
 mod pip;
@@ -10,6 +11,7 @@ mod pythons;
 
 use std::path::PathBuf;
 
+pub use distributions::Distributions;
 pub use error::ToolchainError;
 pub use find::{Finding, Verdict, find, look};
 

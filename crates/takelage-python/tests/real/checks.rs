@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::scene::{Scene, environment};
 
 impl Scene {
-    fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         Session {
             tests: "tests".into(),
             project_root: self.root.path().to_owned(),
@@ -21,11 +21,11 @@ impl Scene {
         }
     }
 
-    async fn verify(&self, session: &Session) -> Result<Verified, PytestError> {
-        verify(&self.tools, session, &self.bridge, CancellationToken::new()).await
+    pub(crate) async fn verify(&self, session: &Session) -> Result<Verified, PytestError> {
+        verify(&self.tools, session, &self.bridge, CancellationToken::new(), drop).await
     }
 
-    fn checks(&mut self) -> Vec<Check> {
+    pub(crate) fn checks(&mut self) -> Vec<Check> {
         self.reported()
             .into_iter()
             .filter_map(|event| match event {

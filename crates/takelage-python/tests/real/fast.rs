@@ -45,6 +45,10 @@ const TASKS: &str = r#"
     - name: a script of its own
       noisy: {}
       ignore_errors: true
+    - name: a script that leaves much to its end
+      late: {}
+    - name: what came of it
+      ansible.builtin.shell: cat /tmp/late; ls /tmp | grep late-; cat /tmp/late-unwritten
     - name: a new user
       ansible.builtin.user: {name: zed}
     - name: is known
@@ -68,6 +72,35 @@ print(sys.argv, __name__, repr(sys.stdin.read()))
 raise ValueError("as planned")
 "#;
 
+/// A module that leaves to the end of its interpreter what nothing else sees to.
+const LATE: &str = r#"#!/usr/bin/python3
+import atexit, tempfile, threading, time
+from ansible.module_utils.basic import AnsibleModule
+
+def note(word, open=open):
+    with open("/tmp/late", "a") as file:
+        file.write(word + "\n")
+
+class Circle:
+    def __init__(self):
+        self.itself = self
+        self.note = note
+    def __del__(self):
+        self.note("collected")
+
+def after():
+    time.sleep(0.3)
+    note("thread")
+
+circle = Circle()
+unwritten = open("/tmp/late-unwritten", "w")
+unwritten.write("unwritten\n")
+temporary = tempfile.NamedTemporaryFile(prefix="late-", dir="/tmp")
+atexit.register(note, "atexit")
+threading.Thread(target=after).start()
+AnsibleModule(argument_spec={}).exit_json(msg="begun")
+"#;
+
 /// Cuts out the random part of the path of a module's archive.
 fn without_chance(text: &str) -> String {
     let words = text.split_inclusive(['/', ' ', '"', '=']);
@@ -79,11 +112,9 @@ async fn docker_ansible_a_warm_interpreter_is_like_a_new_one() {
     let keep = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     for fast in [false, true] {
-        let Some(mut scene) = Scene::new().await else { return };
-        if fast {
-            scene = scene.accelerated(keep.path());
-        }
+        let Some(mut scene) = Scene::with(fast.then(|| keep.path())).await else { return };
         scene.write("library/noisy.py", NOISY);
+        scene.write("library/late.py", LATE);
         let ran = scene.tasks(TASKS).await.unwrap();
         assert_eq!(ran.totals.failed, 0);
         assert_eq!(scene.container.sh(ZYGOTES).await.trim() != "0", fast);
@@ -95,6 +126,11 @@ async fn docker_ansible_a_warm_interpreter_is_like_a_new_one() {
     }
     let [plain, fast] = [&all[0], &all[1]];
     assert_eq!(plain.len(), fast.len());
+    let late = plain.iter().find(|result| result.0.starts_with("what came of it")).unwrap();
+    assert_eq!(
+        late.3.lines().collect::<Vec<_>>(),
+        ["thread", "atexit", "collected", "late-unwritten", "unwritten"]
+    );
     for (plain, fast) in plain.iter().zip(fast) {
         let [before, after] = [plain, fast].map(|(name, status, message, stdout, stderr)| {
             (name, status, without_chance(message), without_chance(stdout), without_chance(stderr))
@@ -106,10 +142,27 @@ async fn docker_ansible_a_warm_interpreter_is_like_a_new_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_the_interpreter_of_the_run_before_starts_by_itself() {
+    let keep = tempfile::tempdir().unwrap();
+    let Some(scene) = Scene::with(Some(keep.path())).await else { return };
+    let idle = "    - ansible.builtin.debug:\n";
+    scene.tasks(idle).await.unwrap();
+    assert_eq!(scene.container.sh(ZYGOTES).await.trim(), "0");
+    scene.tasks("    - ansible.builtin.ping:\n").await.unwrap();
+    let scene = scene.next_run(keep.path()).await;
+    assert_eq!(scene.container.sh(ZYGOTES).await.trim(), "0");
+    scene.tasks(idle).await.unwrap();
+    // Nobody has waited for it.
+    scene.container.sh(&format!("until [ $({ZYGOTES}) != 0 ]; do sleep 0.1; done")).await;
+    let Scene { container, bridge, .. } = scene;
+    bridge.close().await;
+    assert_eq!(container.sh(ZYGOTES).await.trim(), "0", "something is left in the container");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_what_a_role_brings_counts_at_once() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(scene) = Scene::new().await else { return };
-    let mut scene = scene.accelerated(keep.path());
+    let Some(mut scene) = Scene::with(Some(keep.path())).await else { return };
     let module = "from ansible.module_utils.basic import AnsibleModule\nfrom ansible.module_utils.mine import WORD\n\
                   AnsibleModule(argument_spec={}).exit_json(msg=WORD)\n";
     scene.write("library/say.py", module);
@@ -127,8 +180,7 @@ async fn docker_ansible_what_a_role_brings_counts_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_an_interpreter_that_is_killed_fails_the_task_and_no_module_runs_twice() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(scene) = Scene::new().await else { return };
-    let scene = scene.accelerated(keep.path());
+    let Some(scene) = Scene::with(Some(keep.path())).await else { return };
     // Named, for older versions of Ansible look around with another interpreter than the one they then use.
     let with = "      vars: {ansible_python_interpreter: /usr/bin/python3}\n";
     let kill = "echo x >> /tmp/runs; kill -9 $(sed -n 's/^PPid:.//p' /proc/$PPID/status); sleep 2";
@@ -177,10 +229,7 @@ async fn docker_ansible_what_is_imported_ahead_is_like_what_is_imported_anew() {
     let keep = tempfile::tempdir().unwrap();
     let mut all = Vec::new();
     for fast in [false, true] {
-        let Some(mut scene) = Scene::new().await else { return };
-        if fast {
-            scene = scene.accelerated(keep.path());
-        }
+        let Some(mut scene) = Scene::with(fast.then(|| keep.path())).await else { return };
         scene.write("library/places.py", PLACES);
         let tasks = "    - ansible.builtin.ping:\n    - places: {}\n    - places: {}\n";
         scene.tasks(tasks).await.unwrap();

@@ -12,10 +12,6 @@ use crate::scene::{Scene, play};
 const WHICH: &str = "sed -n 's/^PPid:.//p' /proc/$PPID/status";
 
 impl Scene {
-    async fn fast(keep: &tempfile::TempDir) -> Option<Self> {
-        Some(Self::new().await?.accelerated(keep.path()))
-    }
-
     /// Runs a shell script in the container by a way of its own.
     fn apart(&self, script: &str) -> String {
         let name = takelage_engine::Container::name(&self.container.0);
@@ -56,7 +52,7 @@ fn shell(script: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_an_agent_that_is_killed_fails_the_task_and_the_next_run_has_another() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(scene) = Scene::fast(&keep).await else { return };
+    let Some(scene) = Scene::with(Some(keep.path())).await else { return };
     scene.write("site.yml", &play(&shell("echo x >> /tmp/runs; sleep 811")));
     let playbook = scene.playbook();
     let kill = async {
@@ -75,7 +71,7 @@ async fn docker_ansible_an_agent_that_is_killed_fails_the_task_and_the_next_run_
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_a_container_that_is_stopped_is_unreachable() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(scene) = Scene::fast(&keep).await else { return };
+    let Some(scene) = Scene::with(Some(keep.path())).await else { return };
     scene.write("site.yml", &play(&shell("sleep 812")));
     let playbook = scene.playbook();
     let stop = async {
@@ -90,7 +86,7 @@ async fn docker_ansible_a_container_that_is_stopped_is_unreachable() {
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_an_interpreter_that_is_replaced_has_a_successor() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(mut scene) = Scene::fast(&keep).await else { return };
+    let Some(mut scene) = Scene::with(Some(keep.path())).await else { return };
     let which = shell(WHICH);
     let replace = shell("p=$(readlink -f /usr/bin/python3); cp -a $p $p.new; mv $p.new $p");
     scene.tasks(&[&*which, &which, &replace, &which, &which].concat()).await.unwrap();
@@ -104,10 +100,7 @@ async fn docker_ansible_module_utils_that_change_count_from_the_next_module_on()
     let mut all = Vec::new();
     for fast in [false, true] {
         let keep = tempfile::tempdir().unwrap();
-        let Some(mut scene) = Scene::new().await else { return };
-        if fast {
-            scene = scene.accelerated(keep.path());
-        }
+        let Some(mut scene) = Scene::with(fast.then(|| keep.path())).await else { return };
         for name in ["one", "two"] {
             let module = "from ansible.module_utils.basic import AnsibleModule\nfrom ansible.module_utils.mine import WORD\n\
                           AnsibleModule(argument_spec={}).exit_json(stdout=WORD)\n";
@@ -128,10 +121,7 @@ async fn docker_ansible_a_full_disk_is_told_as_ever() {
     let mut all = Vec::new();
     for fast in [false, true] {
         let keep = tempfile::tempdir().unwrap();
-        let Some(mut scene) = Scene::new().await else { return };
-        if fast {
-            scene = scene.accelerated(keep.path());
-        }
+        let Some(mut scene) = Scene::with(fast.then(|| keep.path())).await else { return };
         scene.tasks(&shell("dd if=/dev/zero of=/dev/shm/all bs=64k || true")).await.unwrap();
         let full = "    - ansible.builtin.copy: {content: \"{{ 'x' * 300000 }}\", dest: /dev/shm/more}\n";
         let ended = scene.tasks(full).await;
@@ -153,7 +143,7 @@ async fn docker_ansible_a_full_disk_is_told_as_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn docker_ansible_nothing_that_an_interrupted_module_started_survives() {
     let keep = tempfile::tempdir().unwrap();
-    let Some(scene) = Scene::fast(&keep).await else { return };
+    let Some(scene) = Scene::with(Some(keep.path())).await else { return };
     let daemon = shell("nohup sleep 814 >/dev/null 2>&1 &");
     scene.tasks(&daemon).await.unwrap();
     let started = "sleep 813 & setsid sh -c 'sleep 813; true' & sh -c 'setsid sleep 813 & wait' & wait";
@@ -165,11 +155,42 @@ async fn docker_ansible_nothing_that_an_interrupted_module_started_survives() {
     };
     let (ended, ()) = tokio::join!(run(&scene.tools, &playbook, &scene.bridge, cancel.clone()), interrupt);
     assert!(matches!(ended, Err(AnsibleError::Cancelled)), "{ended:?}");
-    let Scene { container, bridge, root, events, tools, _sockets } = scene;
+    let Scene { container, bridge, root, events, tools, sockets } = scene;
     bridge.close().await;
     let name = takelage_engine::Container::name(&container.0).to_owned();
     let top = Command::new("docker").args(["top", &name, "-eo", "pid,args"]).output().unwrap();
     let top = String::from_utf8(top.stdout).unwrap();
     assert_eq!((top.matches("sleep 813").count(), top.matches("sleep 814").count()), (0, 1), "{top}");
-    drop((root, events, tools));
+    drop((root, events, tools, sockets));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_ansible_a_host_that_is_not_there_is_unreachable_and_the_others_go_on() {
+    let mut all = Vec::new();
+    for fast in [false, true] {
+        let keep = tempfile::tempdir().unwrap();
+        let Some(mut scene) = Scene::with(fast.then(|| keep.path())).await else { return };
+        let hosts = "    - add_host: {name: gone, ansible_connection: takelage, takelage_host: gone}\n";
+        let play = play(hosts) + "- hosts: app, gone\n  gather_facts: false\n  tasks:\n";
+        scene.write("site.yml", &(play + &shell("echo one") + &shell("echo two")));
+        let ended = scene.run(&scene.playbook()).await;
+        assert!(matches!(&ended, Err(AnsibleError::Unreachable { host, .. }) if host == "gone"), "{ended:?}");
+        let mut told: Vec<_> = scene
+            .reported()
+            .into_iter()
+            .filter_map(|event| match event {
+                EventKind::TaskResult { host, status, output, .. } => {
+                    Some(format!("{host} {status:?} {} {}", output.message, output.stdout))
+                }
+                _ => None,
+            })
+            .collect();
+        // Both hosts are worked on at once.
+        told.sort();
+        all.push(told);
+    }
+    let [plain, fast] = [&all[0], &all[1]];
+    assert_eq!(plain, fast);
+    assert!(plain.iter().any(|told| told.contains("no container goes by the name `gone`")), "{plain:?}");
+    assert!(plain.iter().any(|told| told.starts_with("app") && told.ends_with("two")), "{plain:?}");
 }

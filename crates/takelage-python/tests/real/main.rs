@@ -11,6 +11,7 @@ mod checks;
 mod environment;
 mod fast;
 mod faults;
+mod modules;
 mod playbooks;
 mod scene;
 mod transport;

@@ -204,6 +204,19 @@ async fn docker_ansible_each_mistake_has_its_own_error() {
 }
 
 #[tokio::test]
+async fn docker_ansible_a_task_on_this_host_starts_ansible_itself() {
+    let Some(scene) = Scene::new().await else { return };
+    scene.write(
+        "inner.yml",
+        "- hosts: localhost\n  gather_facts: false\n  tasks: [{debug: {msg: from within}}]\n",
+    );
+    let tasks = "    - ansible.builtin.command: '{{ ansible_playbook_python }} -m ansible playbook inner.yml'\n      \
+                 delegate_to: localhost\n      vars: {ansible_connection: local}\n      register: ran\n    \
+                 - assert: {that: \"'from within' in ran.stdout\"}\n";
+    scene.tasks(tasks).await.unwrap();
+}
+
+#[tokio::test]
 async fn docker_ansible_a_cancelled_run_ends_soon_and_leaves_no_process() {
     let Some(mut scene) = Scene::new().await else { return };
     scene.write(

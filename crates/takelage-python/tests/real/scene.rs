@@ -71,7 +71,19 @@ pub(crate) struct Scene {
     pub(crate) bridge: Bridge<DockerContainer>,
     pub(crate) events: mpsc::UnboundedReceiver<EventKind>,
     pub(crate) tools: Toolchain,
-    pub(crate) _sockets: TempDir,
+    pub(crate) sockets: TempDir,
+}
+
+/// Opens a bridge to the container `app`, and returns it with what it reports.
+async fn bridge(
+    sockets: &Path,
+    container: &Guarded,
+    root: &Path,
+) -> (Bridge<DockerContainer>, mpsc::UnboundedReceiver<EventKind>) {
+    let (sender, events) = mpsc::unbounded_channel();
+    let hosts = HashMap::from([("app".to_owned(), container.0.clone().into())]);
+    let step = Step { image: "app".parse().unwrap(), op: Op::Converge, layer: None };
+    (Bridge::open(sockets, hosts, sender, step, root).await.unwrap(), events)
 }
 
 impl Scene {
@@ -86,17 +98,24 @@ impl Scene {
             Err(reason) => skip!("{reason}"),
         };
         let (root, sockets) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let (sender, events) = mpsc::unbounded_channel();
-        let hosts = HashMap::from([("app".to_owned(), container.0.clone())]);
-        let step = Step { image: "app".parse().unwrap(), op: Op::Converge, layer: None };
-        let bridge = Bridge::open(sockets.path(), hosts, sender, step, root.path()).await.unwrap();
-        Some(Self { root, container, bridge, events, tools, _sockets: sockets })
+        let (bridge, events) = bridge(sockets.path(), &container, root.path()).await;
+        Some(Self { root, container, bridge, events, tools, sockets })
     }
 
-    /// Has Ansible made faster from now on.
-    pub(crate) fn accelerated(mut self, keep: &Path) -> Self {
-        self.bridge = self.bridge.accelerated(keep.to_owned());
-        self
+    /// Has a bridge follow the one that there was, as in the next run.
+    pub(crate) async fn next_run(self, keep: &Path) -> Self {
+        self.bridge.close().await;
+        let (bridge, events) = bridge(self.sockets.path(), &self.container, self.root.path()).await;
+        Self { bridge: bridge.accelerated(keep.to_owned()), events, ..self }
+    }
+
+    /// The same, where Ansible is made faster with what is kept in a directory, if there is one.
+    pub(crate) async fn with(keep: Option<&Path>) -> Option<Self> {
+        let mut scene = Self::new().await?;
+        if let Some(keep) = keep {
+            scene.bridge = scene.bridge.accelerated(keep.to_owned());
+        }
+        Some(scene)
     }
 
     /// Writes a file of the project.

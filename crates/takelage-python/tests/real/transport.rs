@@ -131,3 +131,42 @@ async fn docker_bridge_a_large_file_is_passed_on_while_it_comes() {
     assert_eq!(put_zeros(&mut stream, "/dev/shm/large", 3)["reply"], "done");
     assert_eq!(scene.container.sh("wc -c < /dev/shm/large").await.trim(), "3");
 }
+
+/// Has a program in the container write so many bytes, and reads them all.
+fn write_zeros(stream: &mut UnixStream, warm: bool, length: u64) {
+    let program = format!("import os\nfor _ in range({length} >> 20): os.write(1, bytes(1 << 20))\n");
+    let boot = "import os;r=lambda n,s=b'':s if len(s)==n else r(n,s+os.read(0,n-len(s)));exec(compile(r(int(r(8))),'x','exec'))";
+    let zygote = json!({"argv": ["/usr/bin/python3", "-c", boot], "env": {}, "preface": "", "own": []});
+    let zygote = if warm { zygote } else { Value::Null };
+    let argv = ["/usr/bin/python3"];
+    let header = json!({"op": "exec", "host": "app", "argv": argv, "stdin": program.len(), "zygote": zygote});
+    send(stream, &header, program.as_bytes());
+    let answer = reply(stream);
+    assert_eq!((&answer["status"], &answer["lengths"]), (&json!(0), &json!([length, 0])));
+    let read = std::io::copy(&mut stream.take(length), &mut std::io::sink()).unwrap();
+    assert_eq!(read, length);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn docker_bridge_much_output_waits_on_disk() {
+    let Some(scene) = Scene::new().await else { return };
+    let mut stream = UnixStream::connect(scene.bridge.socket()).unwrap();
+    send(&mut stream, &json!({"op": "hello", "version": 1}), b"");
+    assert_eq!(reply(&mut stream)["reply"], "done");
+    let before = peak(&fs_err::read_to_string("/proc/self/status").unwrap());
+    for warm in [false, true] {
+        write_zeros(&mut stream, warm, 500 << 20);
+    }
+    let grown = peak(&fs_err::read_to_string("/proc/self/status").unwrap()) - before;
+    let peaks =
+        "for p in /proc/[0-9]*; do grep -q \"$1\" $p/cmdline 2>/dev/null && cat $p/status && break; done";
+    let peak_of = async |word: &str| peak(&scene.container.sh(&peaks.replace("$1", word)).await);
+    let agent =
+        "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" = takelage-agent ] && cat $p/status && break; done";
+    let agent = peak(&scene.container.sh(agent).await);
+    let interpreter = peak_of("compile(r(int").await;
+    println!(
+        "twice 500 MiB took {grown} MiB here, {agent} MiB in the agent, {interpreter} MiB in the interpreter"
+    );
+    assert!(grown < 64 && agent < 32 && interpreter < 64, "{grown} {agent} {interpreter}");
+}

@@ -9,6 +9,7 @@ from ansible.module_utils.common.text.converters import to_bytes, to_text
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
+from takelage_acceleration.requests import describe
 from takelage_acceleration.zygotes import zygote_for
 from takelage_bridge import Bridge, BridgeError
 
@@ -108,7 +109,7 @@ class Connection(ConnectionBase):
         display.vvv(f"PUT {in_path} TO {out_path}", host=self._host)
         try:
             with open(to_bytes(in_path, errors="surrogate_or_strict"), "rb") as file:
-                self._ask(self._bridge.put, self._host, self._absolute(out_path), file, self._user)
+                self._ask(self._bridge.put, self._host, self._absolute(out_path), file, self._user, describe())
         except FileNotFoundError as error:
             raise AnsibleFileNotFound(f"file or module does not exist: {to_text(in_path)}") from error
 
@@ -118,7 +119,7 @@ class Connection(ConnectionBase):
         self._connect()
         display.vvv(f"FETCH {in_path} TO {out_path}", host=self._host)
         with open(to_bytes(out_path, errors="surrogate_or_strict"), "wb") as file:
-            self._ask(self._bridge.get, self._host, self._absolute(in_path), file)
+            self._ask(self._bridge.get, self._host, self._absolute(in_path), file, describe())
 
     def reset(self):
         """Forgets the connection; the next command opens another."""
@@ -133,7 +134,8 @@ class Connection(ConnectionBase):
         shell = getattr(self._play_context, "executable", None) or "/bin/sh"
         if shell != "/bin/sh":
             zygote = None
-        return self._ask(self._bridge.run, self._host, [shell, "-c", command], self._user, stdin, zygote)
+        argv, task = [shell, "-c", command], describe(self.become)
+        return self._ask(self._bridge.run, self._host, argv, self._user, stdin, zygote, task)
 
     def _ask(self, request, *args):
         try:
