@@ -3,6 +3,7 @@
 //! | in takelage | in JUnit |
 //! | --- | --- |
 //! | a verify step | a suite `IMAGE.verify`, with every check as a case named as pytest's own report names it |
+//! | a check that did not run again, because nothing has changed since | the same, with the property `cached` |
 //! | a failed task | an error in the suite of its step, such as `IMAGE.converge` |
 //! | a step that failed or was given up for another reason | an error in the suite of the step |
 
@@ -209,6 +210,9 @@ fn case(check: &Check) -> TestCase {
     let (class, name) = class_and_name(&check.id);
     let mut case = TestCase::new(name, status);
     case.set_classname(class).set_time(check.took);
+    if check.cached {
+        case.add_property(("cached", "true"));
+    }
     set_outputs(&mut case, &check.output, "");
     case
 }

@@ -120,7 +120,7 @@ impl Lines {
             }),
             Outcome::Cached { reason } => self
                 .at(0, || format!("{head}: {}{}\n", self.style.paint(Role::Good, "cached"), because(reason))),
-            Outcome::Skipped { reason } => self.at(0, || {
+            Outcome::Skipped { reason, .. } => self.at(0, || {
                 format!("{head}: {}{}\n", self.style.paint(Role::Faint, "skipped"), because(reason))
             }),
             Outcome::Failed { message, hint } => {
@@ -204,6 +204,7 @@ impl Lines {
         };
         self.at(verbosity, || {
             let status = self.style.paint(role, words::check_status(check.status));
+            let status = if check.cached { format!("{status}, cached") } else { status };
             let reason = check.message.trim();
             let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
             format!("{}: {status}: {}\n", self.head(step), clean::line(&format!("{}{reason}", check.id)))

@@ -47,6 +47,28 @@ fn checks_are_cases_as_in_the_report_of_pytest() {
 }
 
 #[test]
+fn checks_that_did_not_run_again_say_so() {
+    assert_snapshot!(report(&streams::cached_checks()), @r#"
+    <?xml version="1.0" encoding="UTF-8"?>
+    <testsuites name="harbour" tests="2" skipped="1" failures="0" errors="0" timestamp="2026-01-02T03:04:05.000+00:00" time="7.500">
+        <testsuite name="app.verify" tests="2" skipped="1" errors="0" failures="0" timestamp="2026-01-02T03:04:06.500+00:00" time="2.300">
+            <testcase name="test_user" classname="tests.test_app" time="0.120">
+                <properties>
+                    <property name="cached" value="true"/>
+                </properties>
+            </testcase>
+            <testcase name="test_old" classname="tests.test_app" time="0.120">
+                <properties>
+                    <property name="cached" value="true"/>
+                </properties>
+                <skipped message="known"/>
+            </testcase>
+        </testsuite>
+    </testsuites>
+    "#);
+}
+
+#[test]
 fn failed_tasks_are_errors() {
     assert_snapshot!(report(&streams::failing_task()), @r#"
     <?xml version="1.0" encoding="UTF-8"?>

@@ -126,7 +126,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
                 status: CheckStatus::XFailed,
                 took,
                 message,
-                output: String::new()
+                output: String::new(),
+                cached: took.subsec_nanos() % 2 == 0,
             },
         }),
         (a_step(), text(), time()).prop_map(|(step, message, took)| EventKind::StepFinished {

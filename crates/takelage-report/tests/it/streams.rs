@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use takelage_model::event::{
-    Check, CheckStatus, Event, EventKind, Level, Op, Outcome, SCHEMA, Step, Task, TaskOutput, TaskStatus,
-    Totals,
+    Check, CheckStatus, Event, EventKind, Level, Op, Outcome, SCHEMA, SkipCause, Step, Task, TaskOutput,
+    TaskStatus, Totals,
 };
 use takelage_model::{Digest, Exit, RunId};
 
@@ -84,6 +84,7 @@ impl Recorder {
                 took: Duration::from_millis(120),
                 message: message.into(),
                 output,
+                cached: false,
             },
         })
     }
@@ -256,7 +257,7 @@ pub(crate) fn every_kind() -> Vec<Event> {
             unit: "bytes".into(),
         })
         .add(EventKind::Unknown)
-        .end(&create, Outcome::Skipped { reason: "it runs already".into() });
+        .end(&create, Outcome::Skipped { reason: "it runs already".into(), cause: SkipCause::Unneeded });
     assert_eq!(run.events.len(), before + 4);
     run.events
 }
@@ -280,4 +281,20 @@ impl Write for Paper {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Checks that did not run again.
+pub(crate) fn cached_checks() -> Vec<Event> {
+    let verify = step("app", Op::Verify);
+    let mut run = Recorder::started("test", &["app"]);
+    run.begin(&verify);
+    run.check(&verify, "tests/test_app.py::test_user", CheckStatus::Passed, "");
+    run.check(&verify, "tests/test_app.py::test_old", CheckStatus::Skipped, "known");
+    for event in &mut run.events {
+        if let EventKind::Check { check, .. } = &mut event.kind {
+            check.cached = true;
+        }
+    }
+    run.end(&verify, Outcome::Cached { reason: "1 passed, 1 skipped, as at 2026-01-01T00:00:00Z".into() });
+    run.finished(Exit::Done)
 }

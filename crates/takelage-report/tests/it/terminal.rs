@@ -124,6 +124,22 @@ fn a_failing_task_is_shown_in_full_with_a_way_into_the_container() {
 }
 
 #[test]
+fn checks_that_did_not_run_again_are_told() {
+    assert_snapshot!(shown(1, &streams::cached_checks()), @r"
+    harbour: test app with docker 20.10.24 (takelage 0.1.0)
+    app: verify ...
+    app: verify: passed, cached: tests/test_app.py::test_user
+    app: verify: skipped, cached: tests/test_app.py::test_old (known)
+    app: verify: cached (1 passed, 1 skipped, as at 2026-01-01T00:00:00Z)
+
+    image  step    result   took  details
+    app    verify  cached  2.3 s  2 checks: 1 passed, 1 skipped
+
+    harbour: test done in 7.5 s (2 checks: 1 passed, 1 skipped)
+    ");
+}
+
+#[test]
 fn a_failing_check_is_shown_in_full() {
     assert_snapshot!(shown(0, &streams::failing_check()), @r"
     harbour: test app with docker 20.10.24 (takelage 0.1.0)
