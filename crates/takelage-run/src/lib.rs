@@ -5,9 +5,12 @@
 //! numbers it for the reports. [`molecule`] runs the sequences of scenarios on the same steps.
 
 mod cancel;
+mod checks;
 mod debian;
 mod dispatcher;
 mod error;
+mod examine;
+mod memory;
 pub mod molecule;
 mod recipe;
 mod revision;
@@ -20,7 +23,14 @@ mod verbs;
 pub use cancel::{Cancel, CancelReason};
 pub use dispatcher::{Dispatcher, Events};
 pub use error::StepError;
+pub use examine::{
+    Change, Difference, Examination, FileChange, FileSummary, LayerSummary, Leftover, Leftovers,
+};
+pub use memory::{Explanation, FirstRun};
 pub use recipe::RecipeError;
 pub use session::{Options, Session, SessionParts};
 pub use store::{RunDirectory, Store, StoreError};
-pub use verbs::{Destination, DevelopOptions, Failure, Listed, State, Verdict, container_for_shell, list};
+pub use verbs::{
+    Destination, DevelopOptions, Explained, Failure, Listed, State, Verdict, container_for_shell, explain,
+    list,
+};

@@ -16,7 +16,7 @@ use takelage_model::{
 };
 use takelage_python::{
     ansible::{self, Required},
-    toolchain::{self, Toolchain, ToolchainError, Wanted},
+    toolchain::{self, Distributions, Toolchain, ToolchainError, Wanted},
 };
 use tokio::sync::OnceCell;
 
@@ -33,6 +33,10 @@ use crate::{
 pub struct Options {
     /// Make everything again.
     pub no_cache: bool,
+    /// Make everything again, and remember it.
+    pub refresh: bool,
+    /// Run all checks, also those of an image and checks that are unchanged.
+    pub no_cached_checks: bool,
     /// Run Ansible and pytest without any acceleration.
     pub plain: bool,
     /// Keep a container in which something failed, beyond the one that `develop` keeps anyway.
@@ -81,6 +85,7 @@ pub struct Session<E> {
     toolchain: Arc<OnceCell<Toolchain>>,
     required: OnceCell<Option<Required>>,
     files: OnceCell<ProjectFiles>,
+    installed: OnceCell<Option<String>>,
 }
 
 /// What a [`Session`] is made of.
@@ -97,6 +102,15 @@ pub struct SessionParts<E> {
     pub environment: BTreeMap<String, String>,
     pub options: Options,
     pub wanted: Wanted,
+}
+
+impl<E> SessionParts<E> {
+    /// The same on another engine.
+    pub fn on<F>(self, engine: F) -> SessionParts<F> {
+        let Self { engine: _, project, store, directory, run, events, cancel, environment, options, wanted } =
+            self;
+        SessionParts { engine, project, store, directory, run, events, cancel, environment, options, wanted }
+    }
 }
 
 /// Returns a project's identity: its name, as far as references can have it, and eight digits of a digest of its
@@ -138,6 +152,7 @@ impl<E: Engine> Session<E> {
             toolchain: Arc::default(),
             required: OnceCell::new(),
             files: OnceCell::new(),
+            installed: OnceCell::new(),
         };
         session.remove_leavings().await?;
         Ok(session)
@@ -160,6 +175,7 @@ impl<E: Engine> Session<E> {
             toolchain: Arc::clone(&self.toolchain),
             required: OnceCell::new(),
             files: OnceCell::new(),
+            installed: OnceCell::new(),
         }
     }
 
@@ -245,6 +261,18 @@ impl<E: Engine> Session<E> {
             .await
     }
 
+    /// Carries out `work` and looks for Ansible and pytest meanwhile, as that takes some starts of Python. What goes wrong with them is
+    /// told by whoever needs them first.
+    pub(crate) async fn with_toolchain_ahead<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            result = &mut work => return result,
+            _ = self.toolchain() => {}
+        }
+        work.await
+    }
+
     /// Returns where the roles and collections of `ansible.requirements` are, installed at the first call.
     pub(crate) async fn required(&self) -> Result<Option<&Required>, StepError> {
         let Some(file) = &self.project.ansible.requirements else { return Ok(None) };
@@ -259,6 +287,24 @@ impl<E: Engine> Session<E> {
             Ok::<_, StepError>(Some(required))
         };
         Ok(self.required.get_or_try_init(install).await?.as_ref())
+    }
+
+    /// Returns what is installed for pytest, asked at the first call. `None`: it may change at any time without a sign of it.
+    pub(crate) async fn installed(&self) -> Result<Option<&str>, StepError> {
+        let ask = || async {
+            let env: Vec<_> = self.environment.clone().into_iter().collect();
+            let tools = self.toolchain().await?;
+            let asked =
+                self.interruptible(async { Ok::<_, StepError>(tools.distributions(&env).await) }).await?;
+            let reason = match asked {
+                Ok(Distributions { all, in_place }) if in_place.is_empty() => return Ok(Some(all)),
+                Ok(Distributions { in_place, .. }) => format!("{} may change", in_place.join(", ")),
+                Err(reason) => reason,
+            };
+            tracing::debug!(reason, "what checks come to is not remembered");
+            Ok::<_, StepError>(None)
+        };
+        Ok(self.installed.get_or_try_init(ask).await?.as_deref())
     }
 
     /// Returns the project's files, read at the first call.

@@ -4,10 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use takelage_config::molecule::DependencyName;
 use takelage_engine::Engine;
-use takelage_model::event::{Level, Op, Outcome, Step};
+use takelage_model::event::{Level, Op, Outcome, SkipCause, Step};
 use takelage_python::program::Program;
 
-use super::{instances::skipped, work::Work};
+use super::work::Work;
 use crate::StepError;
 
 /// How long to wait before each further try: servers are busy at times.
@@ -18,7 +18,9 @@ impl<E: Engine> Work<'_, E> {
     pub(super) async fn dependency(&self) -> Result<(), StepError> {
         let dependency = &self.scenario.dependency;
         if !dependency.enabled {
-            return self.nothing(Op::Dependency, "the dependency manager is disabled").await;
+            return self
+                .nothing(Op::Dependency, SkipCause::Disabled, "the dependency manager is disabled")
+                .await;
         }
         self.step(Op::Dependency, None, async |step| {
             let done = match (dependency.name, &dependency.command) {
@@ -31,7 +33,7 @@ impl<E: Engine> Work<'_, E> {
                 (DependencyName::Galaxy, _) => self.galaxy(&step).await?,
             };
             let outcome = if done == 0 {
-                skipped("there are no requirements")
+                Outcome::Skipped { reason: "there are no requirements".to_owned(), cause: SkipCause::Missing }
             } else {
                 Outcome::Done { summary: String::new() }
             };

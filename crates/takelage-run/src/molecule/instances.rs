@@ -9,15 +9,16 @@ use takelage_config::{
 use takelage_engine::{Container, ContainerRecord, Engine, EngineError};
 use takelage_model::{
     ImageName,
-    event::{Op, Outcome},
+    event::{Op, SkipCause},
     label,
 };
+use takelage_python::Host;
 
 use super::{Destroy, ephemeral, work::Work};
 use crate::{
     Session, StepError,
     session::identity,
-    steps::{Purpose, containers, is},
+    steps::{Purpose, Target, containers, is},
 };
 
 /// A container that takelage made for a platform.
@@ -46,7 +47,9 @@ impl<E: Engine> Work<'_, E> {
     pub(super) async fn create(&self) -> Result<(), StepError> {
         if let Some(playbook) = self.scenario.playbook(Section::Create) {
             if self.state.borrow().created {
-                return self.nothing(Op::Create, "the instances were created before").await;
+                return self
+                    .nothing(Op::Create, SkipCause::Unneeded, "the instances were created before")
+                    .await;
             }
             self.playbook(Op::Create, Action::Create, &playbook, None).await?;
         } else if self.scenario.is_native() {
@@ -54,7 +57,7 @@ impl<E: Engine> Work<'_, E> {
         } else if self.scenario.driver.kind == DriverKind::Foreign {
             return Err(StepError::NoDriver { driver: self.scenario.driver.name.clone() });
         } else if !self.state.borrow().created {
-            self.nothing(Op::Create, "there is no playbook `create.yml`").await?;
+            self.nothing(Op::Create, SkipCause::Missing, "there is no playbook `create.yml`").await?;
         }
         let driver = self.scenario.driver.name.clone();
         self.remember(|state| (state.created, state.driver) = (true, Some(driver)))
@@ -75,7 +78,7 @@ impl<E: Engine> Work<'_, E> {
             let container = session.kept_or_created(image, None).await?;
             let fresh = before.is_none_or(|record| record.id != *container.id());
             if fresh && image.prepare == Prepare::Python {
-                session.prepare(image, None, &container).await?;
+                session.prepare(image, None, &Target::Container(container)).await?;
             }
             Ok::<_, StepError>(fresh)
         };
@@ -93,7 +96,7 @@ impl<E: Engine> Work<'_, E> {
         if let Some(playbook) = self.scenario.playbook(Section::Destroy) {
             self.playbook(Op::Destroy, Action::Destroy, &playbook, None).await?;
         } else if !self.scenario.is_native() {
-            self.nothing(Op::Destroy, "there is no playbook `destroy.yml`").await?;
+            self.nothing(Op::Destroy, SkipCause::Missing, "there is no playbook `destroy.yml`").await?;
         }
         if self.scenario.is_native() {
             for image in self.own_images().await? {
@@ -124,7 +127,7 @@ impl<E: Engine> Work<'_, E> {
     }
 
     /// Returns the containers of the scenario's platforms by the names of their hosts, as far as they run.
-    pub(super) async fn hosts(&self) -> Result<HashMap<String, E::Container>, StepError> {
+    pub(super) async fn hosts(&self) -> Result<HashMap<String, Host<E::Container>>, StepError> {
         let mut hosts = HashMap::new();
         if !self.owner.is_native() {
             return Ok(hosts);
@@ -135,7 +138,7 @@ impl<E: Engine> Work<'_, E> {
             if !instance.container.running {
                 session.interruptible(container.start()).await?;
             }
-            hosts.insert(instance.platform, container);
+            hosts.insert(instance.platform, container.into());
         }
         Ok(hosts)
     }
@@ -181,9 +184,4 @@ impl<E: Engine> Work<'_, E> {
         let there = self.session.interruptible(instances(&self.session.engine, self.scenario)).await?;
         Ok(there.len() < self.session.project.images.len())
     }
-}
-
-/// What a step that needs no work says.
-pub(super) fn skipped(reason: &str) -> Outcome {
-    Outcome::Skipped { reason: reason.to_owned() }
 }

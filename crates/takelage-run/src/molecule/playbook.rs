@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use takelage_config::molecule::{Action, Executor, Section};
 use takelage_engine::Engine;
-use takelage_model::event::{Op, Outcome, Step};
+use takelage_model::event::{Op, Outcome, SkipCause, Step};
 use takelage_python::{
     ansible::{self, AnsibleError, Converged},
     program::{self, Ended, Program},
@@ -33,7 +33,10 @@ impl<E: Engine> Work<'_, E> {
     pub(super) async fn section(&self, op: Op, action: Action, section: Section) -> Result<(), StepError> {
         match self.scenario.playbook(section) {
             Some(playbook) => self.playbook(op, action, &playbook, None).await,
-            None => self.nothing(op, &format!("there is no playbook `{}.yml`", section.key())).await,
+            None => {
+                self.nothing(op, SkipCause::Missing, &format!("there is no playbook `{}.yml`", section.key()))
+                    .await
+            }
         }
     }
 
@@ -62,7 +65,9 @@ impl<E: Engine> Work<'_, E> {
     /// Prepares the instances, unless that was done before.
     pub(super) async fn prepare(&self) -> Result<(), StepError> {
         if self.state.borrow().prepared && !self.settings.force {
-            return self.nothing(Op::Prepare, "the instances were prepared before").await;
+            return self
+                .nothing(Op::Prepare, SkipCause::Unneeded, "the instances were prepared before")
+                .await;
         }
         self.section(Op::Prepare, Action::Prepare, Section::Prepare).await?;
         self.remember(|state| state.prepared = true)
@@ -77,7 +82,9 @@ impl<E: Engine> Work<'_, E> {
     /// Runs the playbook that converges a second time: no task and no handler may change anything.
     pub(super) async fn idempotence(&self) -> Result<(), StepError> {
         let Some(playbook) = self.scenario.playbook(Section::Converge) else {
-            return self.nothing(Op::Idempotence, "there is no playbook `converge.yml`").await;
+            return self
+                .nothing(Op::Idempotence, SkipCause::Missing, "there is no playbook `converge.yml`")
+                .await;
         };
         self.step(Op::Idempotence, None, async |step| {
             if !self.state.borrow().converged {

@@ -2,7 +2,7 @@
 
 use takelage_config::molecule::{Action, Section, SequenceEntry};
 use takelage_engine::Engine;
-use takelage_model::event::{Level, Op};
+use takelage_model::event::{Level, Op, SkipCause};
 
 use super::{Destroy, work::Work};
 use crate::StepError;
@@ -44,7 +44,7 @@ impl<E: Engine> Work<'_, E> {
             }
             let trailing = first_create.is_some_and(|create| create < index);
             if entry.action == Action::Destroy && command == "test" && self.keeps(trailing) {
-                let kept = self.nothing(Op::Destroy, "`--destroy` says so").await;
+                let kept = self.nothing(Op::Destroy, SkipCause::Disabled, "`--destroy` says so").await;
                 kept.map_err(|error| self.stopped(Action::Destroy, error))?;
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use takelage_config::molecule::{Action, Section, VerifierName};
 use takelage_engine::Engine;
-use takelage_model::event::{Op, Outcome};
+use takelage_model::event::{Op, Outcome, SkipCause};
 use takelage_python::pytest;
 
 use super::{ephemeral, work::Work};
@@ -13,7 +13,7 @@ impl<E: Engine> Work<'_, E> {
     pub(super) async fn verify(&self, arguments: &[String]) -> Result<(), StepError> {
         let verifier = &self.scenario.verifier;
         if !verifier.enabled {
-            return self.nothing(Op::Verify, "the verifier is disabled").await;
+            return self.nothing(Op::Verify, SkipCause::Disabled, "the verifier is disabled").await;
         }
         match verifier.name {
             VerifierName::Ansible => self.named(Op::Verify, Action::Verify, Section::Verify, arguments).await,
@@ -29,7 +29,7 @@ impl<E: Engine> Work<'_, E> {
         }
         let tests = scenario.tests(arguments);
         if tests.is_empty() {
-            return self.nothing(Op::Verify, "no tests found").await;
+            return self.nothing(Op::Verify, SkipCause::Missing, "no tests found").await;
         }
         let named = (!arguments.is_empty()).then(|| arguments.join(" "));
         self.step(Op::Verify, named.as_deref(), async |step| {

@@ -12,7 +12,7 @@ use takelage_config::molecule::{Additions, Scenario};
 use takelage_engine::Engine;
 use takelage_model::{
     ImageName,
-    event::{EventKind, Op, Outcome, Step},
+    event::{EventKind, Op, Outcome, SkipCause, Step},
 };
 
 use super::{STDERR, ephemeral, paths::SearchPaths, state::State};
@@ -126,9 +126,9 @@ impl<'a, E: Engine> Work<'a, E> {
     }
 
     /// Says that there is nothing to do, and why.
-    pub(super) async fn nothing(&self, op: Op, reason: &str) -> Result<(), StepError> {
+    pub(super) async fn nothing(&self, op: Op, cause: SkipCause, reason: &str) -> Result<(), StepError> {
         let reason = reason.to_owned();
-        self.step(op, None, async |_| Ok((Outcome::Skipped { reason }, ()))).await
+        self.step(op, None, async |_| Ok((Outcome::Skipped { reason, cause }, ()))).await
     }
 
     /// Changes what is remembered.

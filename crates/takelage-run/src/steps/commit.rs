@@ -8,9 +8,10 @@ use takelage_model::{
     event::{Op, Outcome},
     label,
 };
+use takelage_python::{make_again, memory::Memory};
 
-use super::{Purpose, own_name};
-use crate::{Session, StepError, revision::Revision};
+use super::{Purpose, Target, layer_name, own_name};
+use crate::{Session, StepError, memory::Chain, revision::Revision};
 
 /// How the configuration of one committed layer comes about.
 #[derive(Debug)]
@@ -28,49 +29,115 @@ pub(crate) struct CommitPlan<'a> {
 }
 
 impl<E: Engine> Session<E> {
-    /// Commits `container`. It is stopped first, so that nothing is half written.
+    /// Commits what `target` has become, unless the image that it would be is remembered.
     pub(crate) async fn commit(
         &self,
-        container: &E::Container,
+        target: &Target<E>,
         plan: CommitPlan<'_>,
     ) -> Result<ImageRecord, StepError> {
         self.step(&plan.image.name, Op::Commit, plan.layer, async |_| {
-            self.interruptible(container.stop(std::time::Duration::from_secs(10))).await?;
-            let config = self.configuration(&plan).await;
-            let name = own_name(&self.id, &plan.image.name).parse()?;
-            let newest = self.options.source_date_epoch;
-            // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
-            let record = container.commit(&config, plan.last.then_some(&name), newest).await?;
+            let chain = match target {
+                Target::Container(container) => {
+                    let name = plan.last.then(|| own_name(&self.id, &plan.image.name));
+                    let record = self.commit_container(container, &plan, name, false).await?;
+                    return Ok((Outcome::Done { summary: record.id.0.short() }, record));
+                }
+                Target::Remembered(chain) => chain,
+            };
+            let config = self.commit_key(&plan).await;
+            if let Some(record) = self.committed(chain, &config).await? {
+                let reason = format!("{} is the same", record.id.0.short());
+                return Ok((Outcome::Cached { reason }, record));
+            }
+            let container = self.interruptible(chain.materialised()).await?.container;
+            let name = match plan.layer {
+                Some(layer) if !plan.last => layer_name(&self.id, &plan.image.name, layer),
+                _ => own_name(&self.id, &plan.image.name),
+            };
+            let record = self.commit_container(&container, &plan, Some(name), true).await?;
+            chain.remember_commit(&config, &record.id).await;
             Ok((Outcome::Done { summary: record.id.0.short() }, record))
         })
         .await
     }
 
-    async fn configuration(&self, plan: &CommitPlan<'_>) -> ImageConfig {
-        let created = self.created();
+    /// Returns what a commit depends on beside the files. When it is made is no part of that, unless that is told.
+    async fn commit_key(&self, plan: &CommitPlan<'_>) -> String {
+        let stamp = if self.options.source_date_epoch.is_some() { self.created() } else { String::new() };
+        format!("{:?}", self.configuration(plan, &stamp, true).await)
+    }
+
+    /// Returns the image that was committed of the same before, if the engine has it.
+    async fn committed(&self, chain: &Chain<E>, config: &str) -> Result<Option<ImageRecord>, StepError> {
+        match chain.committed(config).await {
+            Some(id) => self.interruptible(self.engine.image(&id.to_string())).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Sees to it that there is something to commit: the image, remembered, or a container with all that it is to have.
+    ///
+    /// Returns false if what was remembered cannot be repeated. Then nothing of it counts any more, and the layer is to be
+    /// made anew.
+    pub(crate) async fn is_ready_to_commit(
+        &self,
+        target: &Target<E>,
+        plan: &CommitPlan<'_>,
+    ) -> Result<bool, StepError> {
+        let Target::Remembered(chain) = target else { return Ok(true) };
+        if chain.container().await.is_some()
+            || self.committed(chain, &self.commit_key(plan).await).await?.is_some()
+        {
+            return Ok(true);
+        }
+        let live = self.interruptible(chain.materialised()).await?;
+        if make_again(&**chain as &dyn Memory<_>, live).await.is_ok() {
+            return Ok(true);
+        }
+        self.begin_anew(plan.image, chain).await?;
+        Ok(false)
+    }
+
+    /// Commits `container`. It is stopped first, so that nothing is half written.
+    async fn commit_container(
+        &self,
+        container: &E::Container,
+        plan: &CommitPlan<'_>,
+        name: Option<String>,
+        remembered: bool,
+    ) -> Result<ImageRecord, StepError> {
+        self.interruptible(container.stop(std::time::Duration::from_secs(10))).await?;
+        let config = self.configuration(plan, &self.created(), remembered).await;
+        let name = name.map(|name| name.parse()).transpose()?;
+        let newest = self.options.source_date_epoch;
+        // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
+        Ok(container.commit(&config, name.as_ref(), newest).await?)
+    }
+
+    async fn configuration(&self, plan: &CommitPlan<'_>, created: &str, remembered: bool) -> ImageConfig {
         let mut config = plan.from.config.clone();
         // The labels by which an interim image is found if this run dies, see below.
         config.labels.retain(|key, _| !label::is_own(key));
         if plan.last {
             config = patch(&plan.image.config).apply(&config);
-            config.labels.extend(self.oci_labels(plan, &created).await);
+            config.labels.extend(self.oci_labels(plan, created).await);
             // What the project file says wins over what takelage would say.
             config.labels.extend(plan.image.config.labels.clone());
-        } else {
+        } else if !remembered {
             config.labels.extend(self.run_labels(&plan.image.name, Purpose::Produce));
         }
         let playbook = plan.image.layers.iter().find(|layer| layer.name.as_deref() == plan.layer);
         let playbook =
             playbook.map(|layer| layer.playbook.strip_prefix(&self.project.root).unwrap_or(&layer.playbook));
         config.history.push(History {
-            created: Some(created.clone()),
+            created: Some(created.to_owned()),
             created_by: Some(match playbook {
                 Some(playbook) => format!("takelage: ansible-playbook {}", playbook.display()),
                 None => "takelage: config".to_owned(),
             }),
             ..History::default()
         });
-        config.created = Some(created);
+        config.created = Some(created.to_owned());
         config
     }
 

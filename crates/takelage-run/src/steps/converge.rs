@@ -1,17 +1,20 @@
 //! Runs a playbook on a container.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use indexmap::IndexMap;
-use takelage_config::{Image, Layer};
+use takelage_config::{Image, Layer, Prepare};
 use takelage_engine::Engine;
 use takelage_model::event::{Op, Outcome, Step, Totals};
 use takelage_python::{
-    Bridge,
+    Bridge, Host,
     ansible::{self, Converged, Inventory, Playbook},
 };
 
-use crate::{Session, StepError};
+use tokio_util::sync::CancellationToken;
+
+use super::Target;
+use crate::{Session, StepError, memory::Chain};
 
 /// How a playbook is run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,19 +26,62 @@ pub(crate) struct ConvergeOptions {
 }
 
 impl<E: Engine> Session<E> {
-    /// Runs the playbook of `layer` on `container`.
+    /// Runs the playbook of `layer` on `target`.
     pub(crate) async fn converge(
         &self,
         image: &Image,
         layer: &Layer,
-        container: &E::Container,
+        target: &Target<E>,
         options: ConvergeOptions,
     ) -> Result<(), StepError> {
         self.step(&image.name, Op::Converge, layer.name.as_deref(), async |step| {
-            let converged = self.playbook(image, layer, container, &step, options).await?;
-            Ok((Outcome::Done { summary: summary(&converged.totals) }, ()))
+            let Target::Remembered(chain) = target else {
+                let converged = self.playbook(image, layer, target, &step, options).await?;
+                return Ok((Outcome::Done { summary: summary(&converged.totals) }, ()));
+            };
+            let result = self.remembered(image, layer, chain, &step, options).await;
+            let (all, reused) = chain.finish().await;
+            let summary = summary(&result?.totals);
+            let outcome = match reused {
+                0 => Outcome::Done { summary },
+                _ if reused == all && chain.container().await.is_none() => {
+                    Outcome::Cached { reason: format!("{summary}, all from memory") }
+                }
+                _ => Outcome::Done { summary: format!("{summary}, {reused} from memory") },
+            };
+            Ok((outcome, ()))
         })
         .await
+    }
+
+    /// Runs the playbook with as much as possible from memory. If that turns out to be void on the way, nothing is.
+    async fn remembered(
+        &self,
+        image: &Image,
+        layer: &Layer,
+        chain: &Arc<Chain<E>>,
+        step: &Step,
+        options: ConvergeOptions,
+    ) -> Result<Converged, StepError> {
+        let target = Target::Remembered(Arc::clone(chain));
+        let (diverged, cancel) = (chain.diverged().await, self.cancel.token().child_token());
+        let end = async {
+            diverged.cancelled().await;
+            cancel.cancel();
+            std::future::pending().await
+        };
+        let result = tokio::select! {
+            result = self.run_playbook(image, layer, &target, step, options, cancel.clone()) => result,
+            never = end => never,
+        };
+        if !diverged.is_cancelled() || self.cancel.is_interrupted() {
+            return result;
+        }
+        self.begin_anew(image, chain).await?;
+        if image.prepare != Prepare::None {
+            self.prepare_remembered(chain, &mut |_| {}).await?;
+        }
+        self.playbook(image, layer, &target, step, options).await
     }
 
     /// Checks the syntax of the playbook of `layer`; no container is needed.
@@ -60,14 +106,26 @@ impl<E: Engine> Session<E> {
         &self,
         image: &Image,
         layer: &Layer,
-        container: &E::Container,
+        target: &Target<E>,
         step: &Step,
         options: ConvergeOptions,
     ) -> Result<Converged, StepError> {
+        self.run_playbook(image, layer, target, step, options, self.cancel.token()).await
+    }
+
+    async fn run_playbook(
+        &self,
+        image: &Image,
+        layer: &Layer,
+        target: &Target<E>,
+        step: &Step,
+        options: ConvergeOptions,
+        cancel: CancellationToken,
+    ) -> Result<Converged, StepError> {
         let tools = self.toolchain().await?;
-        let bridge = self.bridge(HashMap::from([(image.name.to_string(), container.clone())]), step).await?;
+        let bridge = self.bridge(HashMap::from([(image.name.to_string(), target.host())]), step).await?;
         let playbook = self.describe(image, layer, options).await?;
-        let result = ansible::run(tools, &playbook, &bridge, self.cancel.token()).await;
+        let result = ansible::run(tools, &playbook, &bridge, cancel).await;
         bridge.close().await;
         Ok(result?)
     }
@@ -82,7 +140,7 @@ impl<E: Engine> Session<E> {
     /// Opens the socket of one step.
     pub(crate) async fn bridge(
         &self,
-        hosts: HashMap<String, E::Container>,
+        hosts: HashMap<String, Host<E::Container>>,
         step: &Step,
     ) -> Result<Bridge<E::Container>, StepError> {
         let root = &self.project.root;

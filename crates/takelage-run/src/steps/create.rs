@@ -44,6 +44,12 @@ pub(crate) fn own_name(project: &str, image: &ImageName) -> String {
     format!("takelage.local/{project}/{image}:latest")
 }
 
+/// The name that what a layer made has at the engine, for as long as it is remembered.
+pub(crate) fn layer_name(project: &str, image: &ImageName, layer: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    format!("takelage.local/{project}/{image}:layer-{}", layer.chars().map(fit).take(100).collect::<String>())
+}
+
 /// Returns a container's name: unique per checkout, and per run for those that are not kept.
 pub(crate) fn container_name<E: Engine>(session: &Session<E>, image: &ImageName, purpose: Purpose) -> String {
     match purpose {
@@ -70,25 +76,7 @@ impl<E: Engine> Session<E> {
         purpose: Purpose,
     ) -> Result<E::Container, StepError> {
         self.step(&image.name, Op::Create, layer, async |_| {
-            let startup = startup(image, from, purpose);
-            if image.container.systemd
-                && !matches!(startup, Startup::Systemd(_))
-                && purpose != Purpose::Bootstrap
-            {
-                let message = format!(
-                    "`{}` starts without systemd, because its base does not run systemd yet",
-                    image.name
-                );
-                self.events.note(Level::Info, message, None);
-            }
-            let mut spec = spec(image, container_name(self, &image.name, purpose), from, startup);
-            let settings = settings(&spec);
-            spec.labels = image.container.labels.clone().into_iter().collect();
-            spec.labels.extend(self.labels(&image.name, purpose, from));
-            spec.labels.insert(label::SETTINGS.to_owned(), settings);
-            if let Network::Private(name) = &mut spec.network {
-                *name = network_name(self, purpose);
-            }
+            let spec = self.specify(image, from, purpose);
             let container = self.interruptible(self.engine.create(&spec)).await;
             if matches!(container, Err(StepError::Interrupted)) {
                 self.remove_half_created(&spec).await?;
@@ -97,6 +85,26 @@ impl<E: Engine> Session<E> {
             Ok((Outcome::Done { summary: spec.name }, container))
         })
         .await
+    }
+
+    /// Returns the specification of a container of `from`, by the rules of `image`.
+    pub(super) fn specify(&self, image: &Image, from: &ImageRecord, purpose: Purpose) -> ContainerSpec {
+        let startup = startup(image, from, purpose);
+        if image.container.systemd && !matches!(startup, Startup::Systemd(_)) && purpose != Purpose::Bootstrap
+        {
+            let message =
+                format!("`{}` starts without systemd, because its base does not run systemd yet", image.name);
+            self.events.note(Level::Info, message, None);
+        }
+        let mut spec = spec(image, container_name(self, &image.name, purpose), from, startup);
+        let settings = settings(&spec);
+        spec.labels = image.container.labels.clone().into_iter().collect();
+        spec.labels.extend(self.labels(&image.name, purpose, from));
+        spec.labels.insert(label::SETTINGS.to_owned(), settings);
+        if let Network::Private(name) = &mut spec.network {
+            *name = network_name(self, purpose);
+        }
+        spec
     }
 
     /// Removes what the engine made of `spec` although nobody waited for it any more.
@@ -150,7 +158,7 @@ pub(crate) fn fits(image: &Image, from: &ImageRecord, record: &ContainerRecord) 
 
 /// Returns a digest of a specification without labels. It is only ever compared with one of the same build, or a
 /// container is made again that need not be, so a debug format will do.
-fn settings(spec: &ContainerSpec) -> String {
+pub(super) fn settings(spec: &ContainerSpec) -> String {
     Digest::of(format!("{spec:?}")).to_string()
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use takelage_engine::{Container, ContainerRecord, Engine, EngineError};
 use takelage_model::{
     ImageName, RunId,
-    event::{Level, Op, Outcome},
+    event::{Level, Op, Outcome, SkipCause},
     label,
 };
 
-use super::Purpose;
+use super::{Purpose, Target};
 use crate::{Session, StepError};
 
 impl<E: Engine> Session<E> {
@@ -26,25 +26,27 @@ impl<E: Engine> Session<E> {
     pub(crate) async fn discard(
         &self,
         image: &ImageName,
-        container: E::Container,
+        target: Target<E>,
         failed: bool,
     ) -> Result<(), StepError> {
+        let name = target.container().await.map(|container| container.name().to_owned());
         if failed && self.options.keep_failed && !self.cancel.is_interrupted() {
-            self.store.keep(container.name())?;
+            let Some(name) = name else { return Ok(()) };
+            self.store.keep(&name)?;
             self.events.emit(takelage_model::event::EventKind::ContainerKept {
                 image: image.clone(),
-                name: container.name().to_owned(),
+                name,
                 shell: format!("takelage shell --failed {image}"),
             });
             return Ok(());
         }
-        let name = container.name().to_owned();
-        if let Err(error) = container.remove().await {
+        if let Err(error) = target.remove().await {
             let hint = "the next run removes it".to_owned();
+            let name = name.unwrap_or_else(|| "a container".to_owned());
             self.events.note(Level::Warning, format!("`{name}` could not be removed"), Some(hint));
-            return Err(error.into());
+            return Err(error);
         }
-        if failed && !self.cancel.is_interrupted() {
+        if failed && name.is_some() && !self.cancel.is_interrupted() {
             let hint =
                 format!("keep it with `--on-failure keep`, or work in one with `takelage develop {image}`");
             let message = format!("the container of `{image}` that failed is removed");
@@ -57,6 +59,7 @@ impl<E: Engine> Session<E> {
     pub(crate) async fn destroy(&self, image: &ImageName) -> Result<(), StepError> {
         self.step(image, Op::Destroy, None, async |_| {
             let _lock = self.lock(image, Purpose::Develop).await?;
+            self.store.forget_developed(&self.id, image)?;
             let mut removed = Vec::new();
             for record in containers(&self.engine, &self.id).await? {
                 let kept = is(&record, image, Some(Purpose::Develop));
@@ -67,7 +70,10 @@ impl<E: Engine> Session<E> {
                 }
             }
             let outcome = match removed.as_slice() {
-                [] => Outcome::Skipped { reason: "there is no container".to_owned() },
+                [] => Outcome::Skipped {
+                    reason: "there is no container".to_owned(),
+                    cause: SkipCause::Unneeded,
+                },
                 names => Outcome::Done { summary: names.join(", ") },
             };
             Ok((outcome, ()))

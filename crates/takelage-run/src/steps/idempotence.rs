@@ -4,7 +4,10 @@ use takelage_config::{Image, Layer};
 use takelage_engine::Engine;
 use takelage_model::event::{Op, Outcome};
 
-use super::converge::{ConvergeOptions, summary};
+use super::{
+    Target,
+    converge::{ConvergeOptions, summary},
+};
 use crate::{Session, StepError};
 
 impl<E: Engine> Session<E> {
@@ -17,7 +20,8 @@ impl<E: Engine> Session<E> {
     ) -> Result<(), StepError> {
         self.step(&image.name, Op::Idempotence, layer.name.as_deref(), async |step| {
             let options = ConvergeOptions { check: false, diff: true };
-            let converged = self.playbook(image, layer, container, &step, options).await?;
+            let converged =
+                self.playbook(image, layer, &Target::Container(container.clone()), &step, options).await?;
             if converged.changed.is_empty() {
                 return Ok((Outcome::Done { summary: summary(&converged.totals) }, ()));
             }

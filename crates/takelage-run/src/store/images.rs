@@ -45,13 +45,7 @@ impl Store {
 
     /// Forgets an image.
     pub fn forget_image(&self, project: &str, image: &ImageName) -> Result<(), StoreError> {
-        let path = self.root.join(format!("images-v1/{project}/{image}.json"));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError { what: format!("remove `{}`", path.display()), source: error })
-            }
-            _ => Ok(()),
-        }
+        self.remove(&format!("images-v1/{project}/{image}.json"))
     }
 
     /// Returns the image that was bootstrapped with this key, if any.
@@ -64,7 +58,7 @@ impl Store {
         self.write(&format!("bootstrap-v1/images/{}.json", key.hex()), record)
     }
 
-    fn read<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<Option<T>, StoreError> {
+    pub(super) fn read<T: for<'de> Deserialize<'de>>(&self, path: &str) -> Result<Option<T>, StoreError> {
         let path = self.root.join(path);
         match fs::read(&path) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
@@ -73,10 +67,21 @@ impl Store {
         }
     }
 
-    fn write(&self, path: &str, value: &impl Serialize) -> Result<(), StoreError> {
+    pub(super) fn write(&self, path: &str, value: &impl Serialize) -> Result<(), StoreError> {
         let failed = |source| StoreError { what: format!("write `{path}`"), source };
         let text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
         write_whole(&self.root.join(path), &text)
+    }
+
+    /// Removes a record; one that is not there is fine.
+    pub(super) fn remove(&self, path: &str) -> Result<(), StoreError> {
+        let path = self.root.join(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError { what: format!("remove `{}`", path.display()), source: error })
+            }
+            _ => Ok(()),
+        }
     }
 }
 

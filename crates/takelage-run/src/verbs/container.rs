@@ -43,6 +43,8 @@ impl<E: Engine> Session<E> {
 }
 
 /// Returns the container to open a shell in: the one of `develop`, or the one that was kept because it failed.
+///
+/// Whoever works in the one of `develop` may change it, so the next `develop` makes another one.
 pub async fn container_for_shell<E: Engine>(
     engine: &E,
     project: &Project,
@@ -50,7 +52,11 @@ pub async fn container_for_shell<E: Engine>(
     image: &ImageName,
     failed: bool,
 ) -> Result<ContainerRecord, StepError> {
-    let found = containers(engine, &identity(project)).await?;
+    let id = identity(project);
+    if !failed {
+        store.forget_developed(&id, image)?;
+    }
+    let found = containers(engine, &id).await?;
     let wanted = |record: &ContainerRecord| {
         if failed {
             is(record, image, None) && store.is_kept(&record.name)

@@ -6,11 +6,12 @@ use takelage_model::{
     ImageName,
     event::{EventKind, Level, Op, Outcome},
 };
+use takelage_python::ansible::AnsibleError;
 
 use super::{Verdict, produce::Remake};
 use crate::{
     Session, StepError,
-    steps::{ConvergeOptions, Purpose, fits},
+    steps::{ConvergeOptions, Purpose, Target, fits},
 };
 
 /// What is done to the container that `develop` keeps.
@@ -22,8 +23,10 @@ pub enum DevelopOptions {
     Prepare,
     /// The same, and run the playbook.
     Converge,
-    /// The same, and run the checks: the whole verb.
+    /// Have one that is as if all that were done in a new one, and run the checks: the whole verb.
     Develop,
+    /// Run playbook and checks in the container that is there, or in a new one.
+    Live,
     /// Run the playbook without changing anything, in a container that exists.
     Check,
     /// Run the playbook a second time, in a container that exists.
@@ -46,6 +49,7 @@ impl<E: Engine> Session<E> {
                 | DevelopOptions::Prepare
                 | DevelopOptions::Converge
                 | DevelopOptions::Develop
+                | DevelopOptions::Live
         );
         let mut base = None;
         if needs_base && let Origin::Image(of) = &image.from {
@@ -64,7 +68,10 @@ impl<E: Engine> Session<E> {
                 return verdict;
             }
         }
-        let result = self.work(image, base.as_ref(), what).await;
+        let work = self.work(image, base.as_ref(), what);
+        let needs_tools = !matches!(what, DevelopOptions::Create | DevelopOptions::Prepare)
+            && (!image.layers.is_empty() || image.tests.is_some());
+        let result = if needs_tools { self.with_toolchain_ahead(work).await } else { work.await };
         Verdict::of(name, result, &self.cancel)
     }
 
@@ -75,18 +82,77 @@ impl<E: Engine> Session<E> {
         what: DevelopOptions,
     ) -> Result<(), StepError> {
         let _lock = self.lock(&image.name, Purpose::Develop).await?;
+        if what == DevelopOptions::Develop {
+            return self.develop_anew(image, base).await;
+        }
+        if !matches!(what, DevelopOptions::Create | DevelopOptions::Verify) {
+            self.store.forget_developed(&self.id, &image.name)?;
+        }
         if matches!(what, DevelopOptions::Check | DevelopOptions::Idempotence | DevelopOptions::Verify) {
             let container = self.existing(&image.name).await?;
             return self.work_on(image, &container, what).await;
         }
         let container = self.kept_or_created(image, base).await?;
         let result = self.provision(image, &container, what).await;
+        self.say_kept(image, &container);
+        result
+    }
+
+    /// Provisions a container as if from scratch, with as much as possible from memory, and verifies it.
+    async fn develop_anew(&self, image: &Image, base: Option<&ImageRecord>) -> Result<(), StepError> {
+        let origin = self.origin(image, base).await?;
+        let target = self.target(image, None, &origin, Purpose::Develop).await?;
+        let provisioned = self.provisioned(image, &target).await;
+        let container = match (&provisioned, &target) {
+            (Ok(container), _) => Some(container.clone()),
+            // Whoever looks for the reason finds the state in which the task failed.
+            (Err(error), Target::Remembered(chain))
+                if matches!(error.untold(), StepError::Ansible(AnsibleError::Failed(_))) =>
+            {
+                self.settled(image, chain).await.ok().flatten()
+            }
+            _ => target.container().await,
+        };
+        let result = match (&provisioned, &container) {
+            (Ok(_), Some(container)) => self.verify(image, container).await.map(drop),
+            _ => Ok(()),
+        };
+        match container {
+            Some(container) => self.say_kept(image, &container),
+            None => target.remove().await?,
+        }
+        provisioned.and(result)
+    }
+
+    /// Prepares and converges, and returns the container in that state.
+    async fn provisioned(&self, image: &Image, target: &Target<E>) -> Result<E::Container, StepError> {
+        loop {
+            self.prepare(image, None, target).await?;
+            for layer in &image.layers {
+                self.converge(image, layer, target, ConvergeOptions::default()).await?;
+            }
+            match target {
+                Target::Container(container) => return Ok(container.clone()),
+                Target::Remembered(chain) => {
+                    if let Some(container) = self.settled(image, chain).await? {
+                        if let Err(error) = self.remember_settled(image, chain, &container).await {
+                            let what = "the next `develop` makes another container of";
+                            let message = format!("{what} `{}`: {}", image.name, error.sentence());
+                            self.events.note(Level::Warning, message, None);
+                        }
+                        return Ok(container);
+                    }
+                }
+            }
+        }
+    }
+
+    fn say_kept(&self, image: &Image, container: &E::Container) {
         self.events.emit(EventKind::ContainerKept {
             image: image.name.clone(),
             name: container.name().to_owned(),
             shell: format!("takelage shell {}", image.name),
         });
-        result
     }
 
     async fn provision(
@@ -98,14 +164,18 @@ impl<E: Engine> Session<E> {
         if what == DevelopOptions::Create {
             return Ok(());
         }
-        self.prepare(image, None, container).await?;
+        let target = Target::Container(container.clone());
+        self.prepare(image, None, &target).await?;
         if what == DevelopOptions::Prepare {
             return Ok(());
         }
         for layer in &image.layers {
-            self.converge(image, layer, container, ConvergeOptions::default()).await?;
+            self.converge(image, layer, &target, ConvergeOptions::default()).await?;
         }
-        if what == DevelopOptions::Develop { self.verify(image, container).await } else { Ok(()) }
+        if what == DevelopOptions::Live {
+            self.verify(image, container).await?;
+        }
+        Ok(())
     }
 
     async fn work_on(
@@ -115,7 +185,7 @@ impl<E: Engine> Session<E> {
         what: DevelopOptions,
     ) -> Result<(), StepError> {
         match what {
-            DevelopOptions::Verify => self.verify(image, container).await,
+            DevelopOptions::Verify => self.verify(image, container).await.map(drop),
             DevelopOptions::Idempotence => {
                 for layer in &image.layers {
                     self.idempotence(image, layer, container).await?;
@@ -123,9 +193,9 @@ impl<E: Engine> Session<E> {
                 Ok(())
             }
             _ => {
+                let target = Target::Container(container.clone());
                 for layer in &image.layers {
-                    self.converge(image, layer, container, ConvergeOptions { check: true, diff: true })
-                        .await?;
+                    self.converge(image, layer, &target, ConvergeOptions { check: true, diff: true }).await?;
                 }
                 Ok(())
             }

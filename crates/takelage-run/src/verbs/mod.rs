@@ -2,6 +2,8 @@
 
 mod container;
 mod develop;
+mod examine;
+mod explain;
 mod list;
 mod produce;
 mod push;
@@ -11,6 +13,7 @@ mod verdict;
 
 pub use container::container_for_shell;
 pub use develop::DevelopOptions;
+pub use explain::{Explained, explain};
 pub use list::{Listed, State, list};
 pub use save::Destination;
 pub use verdict::{Failure, Verdict};

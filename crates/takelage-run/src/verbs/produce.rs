@@ -14,7 +14,7 @@ use crate::{
     Session, StepError,
     recipe::{ProjectFiles, Recipe},
     schedule::{Finished, in_order},
-    steps::{CommitPlan, ConvergeOptions, Purpose, own_name},
+    steps::{CommitPlan, ConvergeOptions, Purpose, layer_name, own_name},
     store::ImageMemory,
 };
 
@@ -150,8 +150,17 @@ impl<E: Engine> Session<E> {
             let name = layer.and_then(|layer| layer.name.as_deref());
             let last = index + 1 == layers.len();
             let plan = CommitPlan { image, layer: name, from: &from, base: origin, last };
+            let named = match name {
+                Some(name) => self.engine.image(&layer_name(&self.id, &image.name, name)).await?,
+                None => None,
+            };
             let committed = self.layer(*layer, plan).await;
-            if index > 0 {
+            if let (Some(former), Ok(committed)) = (named, &committed)
+                && former.id != committed.id
+            {
+                self.remove_nameless(&former.id).await;
+            }
+            if index > 0 && from.tags.is_empty() {
                 // The interim image lives on as a layer of this one. If it cannot be removed now, a container that
                 // failed is kept of it, and a later run removes both.
                 let removed = self.engine.remove_image(&from.id.to_string()).await;
@@ -167,16 +176,20 @@ impl<E: Engine> Session<E> {
     /// Provisions a container and commits it.
     async fn layer(&self, layer: Option<&Layer>, plan: CommitPlan<'_>) -> Result<ImageRecord, StepError> {
         let (image, name) = (plan.image, plan.layer);
-        let container = self.create(image, name, plan.from, Purpose::Produce).await?;
+        let target = self.target(image, name, plan.from, Purpose::Produce).await?;
         let work = async {
             if let Some(layer) = layer {
-                self.prepare(image, name, &container).await?;
-                self.converge(image, layer, &container, ConvergeOptions::default()).await?;
+                self.prepare(image, name, &target).await?;
+                self.converge(image, layer, &target, ConvergeOptions::default()).await?;
+                if !self.is_ready_to_commit(&target, &plan).await? {
+                    self.prepare(image, name, &target).await?;
+                    self.converge(image, layer, &target, ConvergeOptions::default()).await?;
+                }
             }
-            self.commit(&container, plan).await
+            self.commit(&target, plan).await
         };
         let result = work.await;
-        let removed = self.discard(&image.name, container, result.is_err()).await;
+        let removed = self.discard(&image.name, target, result.is_err()).await;
         let committed = result?;
         removed?;
         Ok(committed)
@@ -243,13 +256,11 @@ impl<E: Engine> Session<E> {
 
     /// Returns the image as it was produced before, if it would be the same today.
     async fn up_to_date(&self, image: &Image, recipe: &Digest) -> Result<Option<ImageRecord>, StepError> {
-        if self.options.no_cache {
+        if self.options.no_cache || self.options.refresh {
             return Ok(None);
         }
         let Some(memory) = self.store.image(&self.id, &image.name)? else { return Ok(None) };
-        let age = jiff::Timestamp::now().duration_since(memory.produced);
-        let young = std::time::Duration::try_from(age).is_ok_and(|age| age <= self.project.cache.max_age);
-        if memory.recipe != *recipe || !young {
+        if memory.recipe != *recipe || !self.is_young(memory.produced) {
             return Ok(None);
         }
         let Some(record) = self.interruptible(self.engine.image(&memory.id.to_string())).await? else {

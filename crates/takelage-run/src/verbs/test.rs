@@ -6,11 +6,15 @@ use takelage_config::Image;
 use takelage_engine::{Engine, ImageRecord};
 use takelage_model::{
     ImageName,
-    event::{Op, Outcome},
+    event::{Level, Op},
 };
 
 use super::{Verdict, produce::Remake};
-use crate::{Session, StepError, schedule::in_order, steps::Purpose};
+use crate::{
+    Session, StepError,
+    schedule::in_order,
+    steps::{Purpose, Target, no_tests},
+};
 
 /// A piece of the work on an image. Producing comes first, for other images may wait for it; nothing waits for a
 /// check.
@@ -51,15 +55,24 @@ impl<E: Engine> Session<E> {
     /// Verifies a produced image in a container that runs it as its users will.
     async fn test_image(&self, image: &Image, record: &ImageRecord) -> Result<(), StepError> {
         if image.tests.is_none() {
-            return self
-                .step(&image.name, Op::Verify, None, async |_| {
-                    Ok((Outcome::Skipped { reason: "the project file names no tests".to_owned() }, ()))
-                })
-                .await;
+            return self.step(&image.name, Op::Verify, None, async |_| Ok((no_tests(), ()))).await;
+        }
+        let recipe = self.checks_recipe(image, record, self.files().await?).await?;
+        if let Some(recipe) = recipe
+            && self.recall_checks(image, recipe).await?
+        {
+            return Ok(());
         }
         let container = self.create(image, None, record, Purpose::Test).await?;
         let result = self.verify(image, &container).await;
-        let removed = self.discard(&image.name, container, result.is_err()).await;
-        result.and(removed)
+        let removed = self.discard(&image.name, Target::Container(container), result.is_err()).await;
+        if let Some(recipe) = recipe
+            && let Err(error) = self.remember_checks(image, record, recipe, &result).await
+        {
+            let message = format!("what the checks of `{}` came to is not remembered: {error}", image.name);
+            self.events.note(Level::Warning, message, None);
+        }
+        result?;
+        removed
     }
 }
