@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) plain: bool,
     /// Make everything again.
     pub(crate) no_cache: bool,
+    /// Make everything again, and remember what comes of it.
+    pub(crate) refresh: bool,
     /// Where `--events` goes.
     pub(crate) events: Option<PathBuf>,
     /// Where `--junit` goes.
@@ -85,6 +87,7 @@ impl Settings {
             cache,
             plain: options.plain,
             no_cache: options.no_cache,
+            refresh: options.refresh,
             events: options.events.as_ref().map(|path| current.join(path)),
             junit: options.junit.as_ref().map(|path| current.join(path)),
             style,

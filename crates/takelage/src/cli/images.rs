@@ -34,6 +34,16 @@ pub(crate) struct RunArguments {
     pub(crate) diff: bool,
 }
 
+/// Arguments of `develop`.
+#[derive(Debug, Args)]
+pub(crate) struct DevelopArguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    /// Converge and verify the container that is there instead of one as if provisioned from scratch
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
 /// Images that are produced.
 #[derive(Debug, Args)]
 pub(crate) struct ProduceArguments {
@@ -45,6 +55,16 @@ pub(crate) struct ProduceArguments {
     /// How many images to work on at once [default: one per processor]
     #[arg(long, short, value_name = "N")]
     pub(crate) jobs: Option<std::num::NonZeroUsize>,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    #[command(flatten)]
+    pub(crate) produce: ProduceArguments,
+    /// Run all checks, also where image, checks and all that they depend on are as when they held
+    #[arg(long)]
+    pub(crate) no_cached_checks: bool,
 }
 
 /// Arguments of `save`.

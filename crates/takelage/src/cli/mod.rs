@@ -9,7 +9,8 @@ use std::{ffi::OsString, path::Path};
 use clap::{Parser, Subcommand};
 
 pub(crate) use images::{
-    FormatOption, ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments, SaveArguments,
+    DevelopArguments, FormatOption, ImageArgument, ImagesArgument, OnFailure, ProduceArguments, RunArguments,
+    SaveArguments, TestArguments,
 };
 pub(crate) use molecule::{
     DestroyWhen, DriversFormat, InitCommand, ListArguments, ListFormat, LoginArguments, MatrixArguments,
@@ -42,17 +43,18 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Create a container from the base image, provision it, verify it, and keep it
     ///
-    /// Run again, it converges and verifies the container it kept. `takelage shell` opens a shell in it,
-    /// `takelage destroy` removes it.
-    Develop(RunArguments),
+    /// Run again, it gives a container as if provisioned from scratch, but only what has changed since runs, and what comes after
+    /// that. `takelage shell` opens a shell in it, `takelage destroy` removes it.
+    Develop(DevelopArguments),
     /// Provision the base image and commit the result as an image
     ///
     /// Images that the named ones are based on are produced first if they are missing or out of date.
     Produce(ProduceArguments),
     /// Create a container from the produced image and verify it
     ///
-    /// What is missing or out of date is produced first. The container runs the image's own command.
-    Test(ProduceArguments),
+    /// What is missing or out of date is produced first. The container runs the image's own command. Checks that held do not run
+    /// again as long as neither the image nor anything that they depend on is another; they are reported as cached.
+    Test(TestArguments),
     /// Create the container that `develop` would use
     Create(ImageArgument),
     /// Make the container fit for Ansible: install Python where it is missing
@@ -75,6 +77,20 @@ pub(crate) enum Command {
     ///
     /// What is piped in goes to the shell or command: `takelage shell < script`.
     Shell(ShellArguments),
+    /// Say what the last run of an image took from memory, and why not more
+    ///
+    /// Names the first request to the container that was carried out rather than remembered: its task, and which part of it
+    /// was another than in the run before.
+    Explain(ExplainArguments),
+    /// Show what a produced image adds to its base: packages, users, units and files
+    ///
+    /// It is about the image as it was produced last, and about all layers that were made for it.
+    Diff(DiffArguments),
+    /// Show what a produced image is, and what of it no container needs
+    ///
+    /// Nobody needs caches, logs, byte code, temporary files, and what tells one machine from another, as far as it is in the
+    /// image's own layers and no package has brought it.
+    Inspect(InspectArguments),
     /// Write produced images to an archive
     ///
     /// The archive has the images as they were produced last, with their tags. It appears when it is whole; what is no file,
@@ -85,10 +101,13 @@ pub(crate) enum Command {
     /// The images go as they were produced last, under all their tags, with the logins of `docker login` and Docker's
     /// credential helpers. If none is named, those without tags are passed over.
     Push(ImagesArgument),
-    /// Show what the embedded engine's images take, and remove what nobody needs
+    /// Show what images and what is remembered take, and remove what nobody needs
     ///
-    /// Images with a name, images that a container is made of, and what a running takelage works on stay. A Docker
-    /// engine's images are its own: `docker image prune` is about those.
+    /// Images of the embedded engine stay if they have a name, if a container is made of them, or if a running takelage works
+    /// on them. A Docker engine's images are its own: `docker image prune` is about those.
+    ///
+    /// What requests to containers came to is forgotten, and its snapshots are removed, also from a Docker engine. The next run
+    /// does everything again.
     ///
     /// Volumes stay as long as a container has them. The others go with what is in them.
     Prune(PruneArguments),
@@ -122,6 +141,39 @@ pub(crate) fn arguments(given: impl IntoIterator<Item = OsString>) -> Vec<OsStri
 #[derive(Debug, clap::Args)]
 pub(crate) struct JsonArgument {
     /// Print JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArgument,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DiffArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArgument,
+    /// List new files of packages, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArguments {
+    #[command(flatten)]
+    pub(crate) image: ImageArgument,
+    /// Print JSON instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

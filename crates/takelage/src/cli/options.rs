@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalOptions {
     /// Work in this directory, or the nearest one above it with a `takelage.yml`
@@ -20,6 +21,9 @@ pub(crate) struct GlobalOptions {
     /// Make everything again, and remember nothing
     #[arg(long, global = true)]
     pub(crate) no_cache: bool,
+    /// Make everything again, and remember what comes of it
+    #[arg(long, global = true, conflicts_with_all = ["no_cache", "plain"])]
+    pub(crate) refresh: bool,
     /// Where takelage remembers what it did [default: `$XDG_CACHE_HOME/takelage`]
     #[arg(long, value_name = "DIR", global = true, env = "TAKELAGE_CACHE_DIR")]
     pub(crate) cache_dir: Option<PathBuf>,

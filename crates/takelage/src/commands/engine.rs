@@ -64,6 +64,11 @@ async fn docker(settings: &Settings, scratch: &Path) -> Result<(AnyEngine, Strin
     Ok((AnyEngine::Docker(engine), described))
 }
 
+/// Returns the Docker engine, if one answers.
+pub(crate) async fn docker_if_any(settings: &Settings, scratch: &Path) -> Option<AnyEngine> {
+    docker(settings, scratch).await.ok().map(|(engine, _)| engine)
+}
+
 /// Where a Docker engine would be.
 fn docker_settings(settings: &Settings, scratch: &Path) -> docker::Settings {
     let verify = settings.variable("DOCKER_TLS_VERIFY").is_some();

@@ -28,6 +28,11 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// Says how many there are of something, such as `1 layer`.
+pub(crate) fn count(number: usize, singular: &str) -> String {
+    format!("{number} {singular}{}", if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -2,6 +2,8 @@
 
 mod doctor;
 mod engine;
+mod examine;
+mod explain;
 mod list;
 mod looking;
 mod molecule;
@@ -18,7 +20,7 @@ use takelage_model::{Exit, ImageName};
 use takelage_run::DevelopOptions;
 
 pub(crate) use self::molecule::molecule;
-use self::run::Work;
+use self::run::{Choices, Work};
 use crate::{
     cli::{Command, ImageArgument, ImagesArgument, ProduceArguments, RunArguments},
     failure::Failure,
@@ -28,16 +30,19 @@ use crate::{
 /// Carries out `command`.
 pub(crate) fn run(command: Command, settings: &Settings) -> Result<Exit, Failure> {
     match command {
-        Command::Develop(arguments) => develop(settings, "develop", &arguments, DevelopOptions::Develop),
+        Command::Develop(arguments) => {
+            let what = if arguments.live { DevelopOptions::Live } else { DevelopOptions::Develop };
+            develop(settings, "develop", &arguments.run, what)
+        }
         Command::Produce(arguments) => {
             run::run(settings, several(settings, "produce", &arguments)?, async |session, images| {
                 session.produce(images).await
             })
         }
         Command::Test(arguments) => {
-            run::run(settings, several(settings, "test", &arguments)?, async |session, images| {
-                session.test(images).await
-            })
+            let mut work = several(settings, "test", &arguments.produce)?;
+            work.choices.no_cached_checks = arguments.no_cached_checks;
+            run::run(settings, work, async |session, images| session.test(images).await)
         }
         Command::Create(image) => develop(settings, "create", &image.into(), DevelopOptions::Create),
         Command::Prepare(image) => develop(settings, "prepare", &image.into(), DevelopOptions::Prepare),
@@ -59,6 +64,9 @@ pub(crate) fn run(command: Command, settings: &Settings) -> Result<Exit, Failure
         }
         Command::List(arguments) => list::list(settings, arguments.json),
         Command::Shell(arguments) => shell::shell(settings, &arguments),
+        Command::Explain(arguments) => explain::explain(settings, &arguments),
+        Command::Diff(arguments) => examine::diff(settings, &arguments),
+        Command::Inspect(arguments) => examine::inspect(settings, &arguments),
         Command::Save(arguments) => save::save(settings, &arguments),
         Command::Push(images) => {
             let named = !images.names.is_empty();
@@ -83,7 +91,8 @@ fn develop(
 ) -> Result<Exit, Failure> {
     let project = settings.project()?;
     let images = vec![one(&project, &arguments.image)?];
-    let work = Work { command, project, images, diff: arguments.diff, jobs: None, on_failure: None };
+    let work =
+        Work { command, project, images, choices: Choices { diff: arguments.diff, ..Choices::default() } };
     run::run(settings, work, async |session, images| match images.first() {
         Some(image) => Box::pin(session.develop(image, what)).await,
         None => takelage_run::Verdict::default(),
@@ -98,7 +107,8 @@ fn several(
 ) -> Result<Work, Failure> {
     let project = settings.project()?;
     let images = named(&project, &arguments.images)?;
-    Ok(Work { command, project, images, diff: false, jobs: arguments.jobs, on_failure: arguments.on_failure })
+    let choices = Choices { jobs: arguments.jobs, on_failure: arguments.on_failure, ..Choices::default() };
+    Ok(Work { command, project, images, choices })
 }
 
 /// The image that an argument means: the named one, or the last of the chain.

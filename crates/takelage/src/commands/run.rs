@@ -26,12 +26,8 @@ pub(crate) struct Work {
     pub(crate) project: Project,
     /// The images it is about, in the order of the chain.
     pub(crate) images: Vec<ImageName>,
-    /// Show how files change.
-    pub(crate) diff: bool,
-    /// How many images to work on at once.
-    pub(crate) jobs: Option<NonZeroUsize>,
-    /// What happens to a container in which something failed.
-    pub(crate) on_failure: Option<OnFailure>,
+    /// The rest.
+    pub(crate) choices: Choices,
 }
 
 /// Runs `verb` in a session of its own and reports what happens. Returns how it ended.
@@ -108,8 +104,7 @@ async fn session(
     cancel: Cancel,
     verb: impl AsyncFnOnce(&Session<AnyEngine>, &[ImageName]) -> Verdict,
 ) -> Result<Exit, Failure> {
-    let choices = Choices { diff: work.diff, jobs: work.jobs, on_failure: work.on_failure };
-    let options = options(settings, &choices)?;
+    let options = options(settings, &work.choices)?;
     let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
     let chosen = tokio::select! {
@@ -154,6 +149,8 @@ pub(crate) struct Choices {
     pub(crate) jobs: Option<NonZeroUsize>,
     /// What happens to a container in which something failed.
     pub(crate) on_failure: Option<OnFailure>,
+    /// Run also those checks that are known to hold.
+    pub(crate) no_cached_checks: bool,
 }
 
 pub(crate) fn options(settings: &Settings, choices: &Choices) -> Result<Options, Failure> {
@@ -163,6 +160,8 @@ pub(crate) fn options(settings: &Settings, choices: &Choices) -> Result<Options,
         .map(|value| value.parse().map_err(|_| Failure::SourceDateEpoch { value: value.to_owned() }));
     Ok(Options {
         no_cache: settings.no_cache,
+        refresh: settings.refresh,
+        no_cached_checks: choices.no_cached_checks,
         plain: settings.plain,
         keep_failed: choices.on_failure.map_or(settings.style.live, |choice| choice == OnFailure::Keep),
         source_date_epoch: epoch.transpose()?,

@@ -34,7 +34,7 @@ pub(crate) fn save(settings: &Settings, arguments: &SaveArguments) -> Result<Exi
         FormatOption::OciArchive => ArchiveFormat::Oci,
     };
     let to = destination(&arguments.output)?;
-    let work = run::Work { command: "save", project, images, diff: false, jobs: None, on_failure: None };
+    let work = run::Work { command: "save", project, images, choices: run::Choices::default() };
     run::run(settings, work, async |session, images| session.save(images, format, to).await)
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use bytes::BytesMut;
 use takelage_engine::{Chunk, Container, Engine as _, EngineError, ExecSpec, Stream};
 use takelage_model::{Exit, ImageName};
 use tokio::sync::mpsc;
@@ -50,7 +51,7 @@ pub(super) fn login_shell() -> Vec<String> {
 }
 
 /// Runs a command with its output to ours. It reads what we are given, unless that is a terminal, from which two would read
-/// then, or the engine cannot talk with a command.
+/// then. Where the engine cannot talk with a command, it is given all at once.
 async fn piped<C: Container>(container: &C, spec: ExecSpec) -> Result<i64, EngineError> {
     let (sender, mut chunks) = mpsc::channel::<Chunk>(16);
     let print = async {
@@ -69,8 +70,15 @@ async fn piped<C: Container>(container: &C, spec: ExecSpec) -> Result<i64, Engin
         if std::io::stdin().is_terminal() {
             return container.exec(spec, sender).await;
         }
-        match container.converse(spec.clone(), standard_input(), sender.clone()).await {
-            Err(EngineError::Unsupported { .. }) => container.exec(spec, sender).await,
+        let mut input = standard_input();
+        match container.converse(spec.clone(), &mut input, sender.clone()).await {
+            Err(EngineError::Unsupported { .. }) => {
+                let mut all = BytesMut::new();
+                while let Some(piece) = input.recv().await {
+                    all.extend_from_slice(&piece);
+                }
+                container.exec(ExecSpec { stdin: Some(all.freeze()), ..spec }, sender).await
+            }
             ended => ended,
         }
     };

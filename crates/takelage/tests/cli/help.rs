@@ -27,9 +27,12 @@ fn help_shows_the_three_verbs_first() {
       destroy      Remove the containers that were kept
       list         Show the images of the project and their state
       shell        Open a shell in the container, or run a command in it
+      explain      Say what the last run of an image took from memory, and why not more
+      diff         Show what a produced image adds to its base: packages, users, units and files
+      inspect      Show what a produced image is, and what of it no container needs
       save         Write produced images to an archive
       push         Send produced images to the registries of their tags
-      prune        Show what the embedded engine's images take, and remove what nobody needs
+      prune        Show what images and what is remembered take, and remove what nobody needs
       molecule     Run scenarios of Molecule as they are
       doctor       Show engine, Ansible, pytest and Python, and why each was chosen
       schema       Print the JSON Schema of `takelage.yml`, for editors
@@ -60,6 +63,9 @@ fn help_shows_the_three_verbs_first() {
 
           --no-cache
               Make everything again, and remember nothing
+
+          --refresh
+              Make everything again, and remember what comes of it
 
           --cache-dir <DIR>
               Where takelage remembers what it did [default: `$XDG_CACHE_HOME/takelage`]
@@ -117,6 +123,7 @@ fn help_of_a_verb_says_what_else_it_does() {
                              [possible values: auto, docker, embedded]
           --plain            Run Ansible and pytest without any acceleration
           --no-cache         Make everything again, and remember nothing
+          --refresh          Make everything again, and remember what comes of it
           --cache-dir <DIR>  Where takelage remembers what it did [default: `$XDG_CACHE_HOME/takelage`]
                              [env: TAKELAGE_CACHE_DIR=]
           --events <FILE>    Write what happens to this file, as JSON lines

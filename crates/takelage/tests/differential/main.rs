@@ -16,6 +16,8 @@ mod filesystem;
 mod normalise;
 mod results;
 mod side;
+#[path = "../support/stock.rs"]
+mod stock;
 mod unit;
 
 use difference::Differences;

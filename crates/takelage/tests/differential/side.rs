@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
 };
 
 use fs_err as fs;
@@ -15,6 +14,7 @@ use crate::{
     filesystem::{self, Files},
     normalise,
     results::Results,
+    stock::StockContainer,
 };
 
 /// How the playbook is run.
@@ -40,6 +40,8 @@ pub(crate) struct Side {
     kind: Kind,
     directory: TempDir,
     container: String,
+    /// What keeps the container of the stock side.
+    stock: Option<StockContainer>,
 }
 
 /// Says what is missing, if anything is.
@@ -82,34 +84,8 @@ impl Side {
         let mut side = Self::new(Kind::Stock);
         side.container =
             format!("takelage-difftest-{}", side.directory.path().file_name().unwrap().display());
-        let version = side.run("docker", &["info", "--format", "{{.CgroupVersion}}"]).done();
-        // What systemd needs, as takelage gives it; the inventory's host name is the host's name on both sides.
-        let mut arguments =
-            vec!["run", "--detach", "--pull=never", "--name", &side.container, "--hostname=target"];
-        arguments.extend([
-            "--env=container=docker",
-            "--tmpfs=/run:exec,mode=0755",
-            "--tmpfs=/tmp:exec,mode=1777",
-        ]);
-        arguments.push("--cap-add=SYS_ADMIN");
-        if version.stdout.trim_ascii() == b"2" {
-            let writable = r#"mount -o remount,bind,rw /sys/fs/cgroup; exec "$0" "$@""#;
-            arguments.extend(["--cgroupns=private", "--security-opt=apparmor=unconfined"]);
-            arguments.extend([BASE, "/bin/sh", "-c", writable, "/lib/systemd/systemd"]);
-        } else {
-            arguments.extend(["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:ro"]);
-            arguments.extend([BASE, "/lib/systemd/systemd", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]);
-        }
-        side.run("docker", &arguments).done();
-        let start = Instant::now();
-        loop {
-            let asked = side.run("docker", &["exec", &side.container, "systemctl", "is-system-running"]);
-            if asked.0.stdout.trim_ascii() == b"running" {
-                break;
-            }
-            assert!(start.elapsed() < Duration::from_secs(60), "systemd does not come up: {:?}", asked.0);
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        // The inventory's host name is the host's name on both sides.
+        side.stock = Some(StockContainer::start(side.container.clone(), "target", BASE));
         let host =
             json!({"ansible_connection": "community.docker.docker", "ansible_docker_host": side.container});
         let inventory = json!({"all": {"children": {"harbour": {"hosts": {"target": host}}}}});
@@ -119,7 +95,7 @@ impl Side {
 
     fn new(kind: Kind) -> Self {
         let directory = tempfile::Builder::new().prefix("difftest-").tempdir().unwrap();
-        let side = Self { kind, directory, container: String::new() };
+        let side = Self { kind, directory, container: String::new(), stock: None };
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/project");
         for name in ["home", "scratch", "cache"] {
             fs::create_dir(side.path(name)).unwrap();
@@ -225,7 +201,7 @@ impl Drop for Side {
     fn drop(&mut self) {
         match self.kind {
             Kind::Ours => drop(self.takelage(&["destroy"])),
-            Kind::Stock => drop(self.run("docker", &["rm", "--force", "--volumes", &self.container])),
+            Kind::Stock => drop(self.stock.take()),
         }
     }
 }

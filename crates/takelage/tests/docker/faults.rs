@@ -14,7 +14,7 @@ fn docker_the_disk_is_full_while_committing() {
     let mut harbour = Harbour::new("e2e-full");
     let proxy = Proxy::start(harbour.directory(), "POST", "/commit", Disturbance::DiskFull);
     harbour.set("DOCKER_HOST", &proxy.endpoint);
-    let run = harbour.run(&["produce"]);
+    let run = harbour.run(&["--no-cache", "produce"]);
     assert!(proxy.happened());
     assert_snapshot!(run, @r#"
     status: 3
@@ -103,7 +103,7 @@ fn docker_the_daemon_dies_while_committing() {
     let mut harbour = Harbour::new("e2e-dies-commit");
     let proxy = Proxy::start(harbour.directory(), "POST", "/commit", Disturbance::Death);
     harbour.set("DOCKER_HOST", &proxy.endpoint);
-    let run = harbour.run(&["produce"]);
+    let run = harbour.run(&["--no-cache", "produce"]);
     assert!(proxy.happened());
     assert_snapshot!(run, @r#"
     status: 3

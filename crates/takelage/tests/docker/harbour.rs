@@ -169,8 +169,19 @@ impl Drop for Harbour {
         // A commit that was aborted leaves an image without a name.
         let interim = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.interim_images()));
         let interim = interim.unwrap_or_default();
-        for image in images.iter().chain(&interim).chain(self.others.borrow().iter()) {
-            can(&["rmi", "--force", image]);
+        // What was remembered has snapshots, of which the store has a list.
+        let snapshots = fs::read_dir(self.directory().join("cache/memory-v1/snapshots"));
+        let lists = snapshots.into_iter().flatten().flatten().map(|list| fs::read_to_string(list.path()));
+        let snapshots =
+            lists.flatten().flat_map(|list| list.lines().rev().map(str::to_owned).collect::<Vec<_>>());
+        for image in images
+            .iter()
+            .chain(&interim)
+            .cloned()
+            .chain(snapshots)
+            .chain(self.others.borrow().iter().cloned())
+        {
+            can(&["rmi", "--force", &image]);
         }
     }
 }

@@ -28,6 +28,12 @@ fn interrupt(harbour: &Harbour, verb: &str, step: &str, kept: &[String]) -> Fini
     let mut run = harbour.start(&[verb]);
     if step == "converge" {
         run.wait_for_task("wait for wind");
+        // What comes before it may have come from memory, so that there is a container only now.
+        let look = "grep -qas '[s]leep.600' /proc/[0-9]*/cmdline";
+        let runs = |name: &String| can(&["exec", name, "sh", "-c", look]);
+        while !harbour.containers().iter().any(runs) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
     } else {
         run.wait_for_step(step);
     }
@@ -236,7 +242,7 @@ fn docker_killed_while_committing_and_run_again() {
         );
         let proxy = Proxy::start(harbour.directory(), "POST", path, Disturbance::Silence);
         harbour.set("DOCKER_HOST", &proxy.endpoint);
-        let run = harbour.start(&["produce"]);
+        let run = harbour.start(&["--no-cache", "produce"]);
         proxy.wait();
         let deadline = Instant::now() + PATIENCE;
         while harbour.interim_images().len() < images {

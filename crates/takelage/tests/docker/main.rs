@@ -7,6 +7,7 @@ mod chain;
 mod checks;
 mod daemon;
 mod develop;
+mod examining;
 mod faults;
 mod handing_on;
 mod harbour;

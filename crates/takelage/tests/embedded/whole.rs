@@ -36,7 +36,7 @@ fn embedded_develop_keeps_a_container_that_outlives_takelage() {
     let shell = harbour.succeed(&["shell", "--", "cat", "/greeting"]);
     assert_eq!(shell.stdout, "ahoy\n");
     assert_eq!(harbour.start_reading(&["shell"], "cat /greeting\n").finish().stdout, "ahoy\n");
-    let again = harbour.succeed(&["develop"]);
+    let again = harbour.succeed(&["develop", "--live"]);
     assert!(again.stderr.contains("is there"), "{again}");
     let id = harbour.containers().remove(0);
     harbour.succeed(&["destroy"]);

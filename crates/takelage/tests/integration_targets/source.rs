@@ -40,8 +40,13 @@ impl Source {
         Ok(source)
     }
 
-    /// Returns the directory of all targets, which are roles.
-    pub(crate) fn targets(&self) -> PathBuf {
+    /// Puts all targets, which are roles, into a directory that is not there yet: some write to their own.
+    pub(crate) fn copy_targets(&self, to: &Path) {
+        let copied = Command::new("cp").arg("--archive").arg(self.targets()).arg(to).status();
+        assert!(copied.unwrap().success());
+    }
+
+    fn targets(&self) -> PathBuf {
         self.0.join("test/integration/targets")
     }
 

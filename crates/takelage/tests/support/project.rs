@@ -90,10 +90,17 @@ impl TestProject {
         let mut input = tempfile::tempfile().unwrap();
         input.write_all(text.as_bytes()).unwrap();
         input.rewind().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_takelage"));
-        command.current_dir(self.root()).env_clear().envs(&self.environment).stdin(input);
+        let mut command = self.command(env!("CARGO_BIN_EXE_takelage"));
+        command.stdin(input);
         command.arg("--cache-dir").arg(self.directory().join("cache"));
         Running::start(command, arguments, &self.directory().join("events"))
+    }
+
+    /// Prepares a program to be run in the project's directory.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.root()).env_clear().envs(&self.environment);
+        command
     }
 
     /// Runs takelage with `arguments` to its end.

@@ -1,7 +1,7 @@
 //! `--report`: every action of every scenario once more, and how many ended how.
 
 use indexmap::IndexMap;
-use takelage_model::event::{Event, EventKind, Outcome, Step};
+use takelage_model::event::{Event, EventKind, Outcome, SkipCause, Step};
 
 /// What became of an action, in Molecule's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +25,8 @@ impl Recap {
         let EventKind::StepFinished { step, outcome, .. } = &event.kind else { return };
         let (ended, why) = match outcome {
             Outcome::Done { summary } => (Ended::Successful, summary.clone()),
-            Outcome::Skipped { reason } if reason.contains("disabled") => (Ended::Disabled, reason.clone()),
-            Outcome::Skipped { reason } if reason.starts_with("there ") => (Ended::Missing, reason.clone()),
-            Outcome::Cached { reason } | Outcome::Skipped { reason } => (Ended::Skipped, reason.clone()),
+            Outcome::Cached { reason } => (Ended::Skipped, reason.clone()),
+            Outcome::Skipped { reason, cause } => (Ended::because(*cause), reason.clone()),
             Outcome::Failed { message, .. } => (Ended::Failed, message.clone()),
             Outcome::Aborted => (Ended::Failed, "interrupted".to_owned()),
         };
@@ -64,6 +63,14 @@ impl Recap {
 }
 
 impl Ended {
+    const fn because(cause: SkipCause) -> Self {
+        match cause {
+            SkipCause::Unneeded => Self::Skipped,
+            SkipCause::Disabled => Self::Disabled,
+            SkipCause::Missing => Self::Missing,
+        }
+    }
+
     const fn word(self) -> &'static str {
         match self {
             Self::Successful => "Successful",
@@ -98,11 +105,11 @@ mod tests {
     #[test]
     fn actions_are_listed_and_counted() {
         let mut recap = Recap::default();
-        let skipped = |reason: &str| Outcome::Skipped { reason: reason.to_owned() };
+        let skipped = |cause, reason: &str| Outcome::Skipped { reason: reason.to_owned(), cause };
         for (image, op, outcome) in [
-            ("default", Op::Dependency, skipped("the dependency manager is disabled")),
+            ("default", Op::Dependency, skipped(SkipCause::Disabled, "the dependency manager is disabled")),
             ("default.web", Op::Create, Outcome::Done { summary: "c".into() }),
-            ("default", Op::Prepare, skipped("there is no playbook `prepare.yml`")),
+            ("default", Op::Prepare, skipped(SkipCause::Missing, "there is no playbook `prepare.yml`")),
             ("default", Op::Converge, Outcome::Failed { message: "task\nmore".into(), hint: None }),
         ] {
             let step = Step { image: image.parse().unwrap(), op, layer: None };

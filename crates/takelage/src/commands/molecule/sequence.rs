@@ -164,44 +164,25 @@ async fn begin(
     let store = Store::open(settings.cache()?)?;
     let directory = store.begin(&run)?;
     let needs_engine = job.scenarios.iter().chain(&job.default).any(Scenario::is_native);
-    let options = run::options(settings, &run::Choices::default())?;
-    let project = project(context);
-    let wanted = settings.wanted(None)?;
-    let environment = settings.environment.clone();
-    if needs_engine {
-        let chosen = engine::choose(settings, None, directory.scratch()).await?;
-        let described = format!("{}, {}", chosen.described, chosen.why);
-        let engine = chosen.engine;
-        let parts = SessionParts {
-            engine,
-            project,
-            store,
-            directory,
-            run,
-            events,
-            cancel,
-            environment,
-            options,
-            wanted,
-        };
-        Box::pin(work(job, parts, described)).await
-    } else {
-        let engine = NoEngine;
-        let described = engine.describe().await?;
-        let parts = SessionParts {
-            engine,
-            project,
-            store,
-            directory,
-            run,
-            events,
-            cancel,
-            environment,
-            options,
-            wanted,
-        };
-        Box::pin(work(job, parts, described)).await
+    let parts = SessionParts {
+        engine: NoEngine,
+        project: project(context),
+        store,
+        directory,
+        run,
+        events,
+        cancel,
+        environment: settings.environment.clone(),
+        options: run::options(settings, &run::Choices::default())?,
+        wanted: settings.wanted(None)?,
+    };
+    if !needs_engine {
+        let described = parts.engine.describe().await?;
+        return Box::pin(work(job, parts, described)).await;
     }
+    let chosen = engine::choose(settings, None, parts.directory.scratch()).await?;
+    let described = format!("{}, {}", chosen.described, chosen.why);
+    Box::pin(work(job, parts.on(chosen.engine), described)).await
 }
 
 async fn work<E: Engine>(
