@@ -43,6 +43,11 @@ impl Map {
         Self { extents, size }
     }
 
+    /// Whether it has no holes.
+    pub(super) fn is_whole(&self) -> bool {
+        self.extents.iter().map(|extent| extent.length).sum::<u64>() == self.size
+    }
+
     /// Checks that the parts are in order, do not overlap, end within the file, and are together what is `stored`.
     ///
     /// All but the last must fill their blocks: programs disagree on where the next one begins otherwise.

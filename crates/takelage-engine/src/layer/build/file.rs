@@ -11,7 +11,10 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Builder, Purpose, Spot};
+use super::{
+    Builder, Purpose, Spot,
+    writers::{self, Owner, Unwritten},
+};
 use crate::layer::{
     LayerError, Namespace, Omission,
     directories::times,
@@ -25,7 +28,7 @@ use crate::layer::{
 };
 
 impl Builder<'_> {
-    /// Makes a file. Its owner comes before its mode and its attributes, since a change of owner takes some of them.
+    /// Makes a file. A small one is written beside what comes next.
     pub(super) fn file<R: Read>(
         &mut self,
         spot: &Spot<'_>,
@@ -38,13 +41,16 @@ impl Builder<'_> {
         let file = self.create(spot, || fs::openat(&spot.parent, spot.component, flags, mode))?;
         let file = File::from(file);
         let name = spot.name;
+        let owner = Owner::of(metadata);
+        // What cannot be set must be noted in the archive's order.
+        if map.is_whole() && map.size <= writers::LARGEST && metadata.xattrs.is_empty() {
+            let content = whole(map.size, members)?;
+            return self.writers.write(Unwritten { name: name.clone(), file, content, owner });
+        }
         fill(name, &file, map, members)?;
-        fs::fchown(&file, Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)))
-            .map_err(LayerError::tree("set the owner of", name))?;
-        fs::fchmod(&file, Mode::from_raw_mode(metadata.mode))
-            .map_err(LayerError::tree("set the mode of", name))?;
+        owner.give(name, &file)?;
         self.attributes(name, Place::Open(file.as_fd()), &metadata.xattrs)?;
-        fs::futimens(&file, &times(metadata.mtime)).map_err(LayerError::tree("set the time of", name))
+        owner.date(name, &file)
     }
 
     /// Makes a symbolic link.
@@ -148,6 +154,18 @@ fn own(spot: &Spot<'_>, metadata: &Metadata) -> Result<(), LayerError> {
     let owner = (Some(Uid::from_raw(metadata.uid)), Some(Gid::from_raw(metadata.gid)));
     fs::chownat(&spot.parent, spot.component, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(LayerError::tree("set the owner of", spot.name))
+}
+
+/// Returns the content of a small file without holes.
+fn whole<R: Read>(size: u64, members: &mut Members<R>) -> Result<Vec<u8>, LayerError> {
+    let mut content = Vec::new();
+    let mut left = size;
+    while left > 0 {
+        let piece = members.content(left)?;
+        content.extend_from_slice(piece);
+        left -= piece.len() as u64;
+    }
+    Ok(content)
 }
 
 /// Writes a file's content where it belongs. Holes stay holes.

@@ -3,11 +3,13 @@
 mod directory;
 mod file;
 mod whiteout;
+mod writers;
 
 use std::{io::Read, os::fd::OwnedFd, rc::Rc};
 
 use rustix::{fs::FileType, io::Errno};
 
+use self::writers::Writers;
 use super::{
     LayerError, LeftOut, Namespace, Omission,
     directories::Directories,
@@ -36,6 +38,7 @@ pub(super) struct Builder<'a> {
     purpose: Purpose,
     directories: Directories,
     left_out: Vec<LeftOut>,
+    writers: Writers,
 }
 
 /// Where a member belongs: its whole name, the directory that it lies in, and its name there.
@@ -47,7 +50,13 @@ struct Spot<'n> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(tree: Tree<'a>, purpose: Purpose) -> Self {
-        Self { tree, purpose, directories: Directories::default(), left_out: Vec::new() }
+        Self {
+            tree,
+            purpose,
+            directories: Directories::default(),
+            left_out: Vec::new(),
+            writers: Writers::default(),
+        }
     }
 
     /// Makes the file of a member, with its content, which `members` delivers.
@@ -70,8 +79,9 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Gives the directories their times. Returns what was left out.
-    pub(super) fn finish(self) -> Result<Vec<LeftOut>, LayerError> {
+    /// Waits for files under way and gives the directories their times. Returns what was left out.
+    pub(super) fn finish(mut self) -> Result<Vec<LeftOut>, LayerError> {
+        self.writers.finish()?;
         self.directories.finish(&self.tree)?;
         Ok(self.left_out)
     }
