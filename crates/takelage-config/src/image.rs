@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use takelage_model::ImageName;
 
-use crate::{Config, Container, Position};
+use crate::{Clean, Config, Container, Position};
 
 /// One entry of `images:`.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub struct Image {
     pub tests: Option<PathBuf>,
     /// What changes in the metadata of the base image.
     pub config: Config,
+    /// What of it no image gets, of what provisioning has written.
+    pub clean: Vec<Clean>,
     /// All names that the produced image gets.
     pub tags: Vec<String>,
     /// Where its key is.

@@ -11,6 +11,7 @@
 
 mod amount;
 mod assemble;
+mod clean;
 mod container;
 mod document;
 mod error;
@@ -28,6 +29,7 @@ mod source;
 mod suggestion;
 mod yaml;
 
+pub use clean::{Clean, PathPattern};
 pub use container::{Container, Ulimit, Volume};
 pub use document::schema;
 pub use error::{ConfigError, Problem};

@@ -41,7 +41,7 @@ pub use image::{
     ConfigError, ConfigPatch, DEFAULT_PATH, Healthcheck, History, ImageConfig, ImageFile, ImageId,
     ImageRecord, Reference, ReferenceError,
 };
-pub use layer::{FileKind, TreeFile};
+pub use layer::{FileKind, Omitted, TreeFile};
 pub(crate) use manifest::ManifestError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

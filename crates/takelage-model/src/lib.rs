@@ -11,7 +11,9 @@ mod exit;
 pub mod frame;
 mod id;
 pub mod label;
+mod leftovers;
 
 pub use digest::{Digest, DigestError};
 pub use exit::Exit;
 pub use id::{ImageName, ImageNameError, RunId};
+pub use leftovers::{Leftovers, UnknownLeftovers};

@@ -23,9 +23,7 @@ mod verbs;
 pub use cancel::{Cancel, CancelReason};
 pub use dispatcher::{Dispatcher, Events};
 pub use error::StepError;
-pub use examine::{
-    Change, Difference, Examination, FileChange, FileSummary, LayerSummary, Leftover, Leftovers,
-};
+pub use examine::{Change, Difference, Examination, FileChange, FileSummary, LayerSummary, Leftover};
 pub use memory::{Explanation, FirstRun};
 pub use recipe::RecipeError;
 pub use session::{Options, Session, SessionParts};

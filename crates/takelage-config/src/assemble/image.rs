@@ -3,10 +3,13 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use indexmap::IndexMap;
-use takelage_model::ImageName;
+use takelage_model::{ImageName, Leftovers};
 
 use super::{Assembly, paths::Want};
-use crate::{Entry, Image, Inventory, Layer, Position, Prepare, document, error::Fault, position::join};
+use crate::{
+    Clean, Entry, Image, Inventory, Layer, PathPattern, Position, Prepare, document, error::Fault,
+    position::join, suggestion,
+};
 
 impl Assembly<'_> {
     /// Makes all images that can be made, in the order of the file.
@@ -35,6 +38,7 @@ impl Assembly<'_> {
         let container = self.container(image.container.unwrap_or_default(), &join(at, "container"));
         let tests = image.tests.map(|path| self.path(&path, &join(at, "tests"), Want::Either));
         let config = self.config(image.config.unwrap_or_default(), &join(at, "config"));
+        let clean = self.clean(image.clean, &join(at, "clean"));
         for (index, tag) in image.tags.iter().enumerate() {
             let pointer = join(&join(at, "tags"), &index.to_string());
             if tag.contains('@') {
@@ -57,9 +61,28 @@ impl Assembly<'_> {
             container,
             tests,
             config,
+            clean,
             tags: image.tags,
             position: self.marks.key(at),
         })
+    }
+
+    fn clean(&mut self, entries: Vec<String>, at: &str) -> Vec<Clean> {
+        let mut clean = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            match cleaned(&entry) {
+                Ok(entry) => clean.push(entry),
+                Err((message, hint)) => {
+                    let position = self.marks.value(&join(at, &index.to_string()));
+                    let fault = Fault::new(position, message);
+                    self.faults.push(match hint {
+                        Some(hint) => fault.hint(hint),
+                        None => fault,
+                    });
+                }
+            }
+        }
+        clean
     }
 
     fn layers(&mut self, playbook: Option<String>, layers: Vec<String>, at: &str) -> Vec<Layer> {
@@ -148,4 +171,20 @@ impl Assembly<'_> {
             }
         }
     }
+}
+
+/// Reads an entry of `clean:`. An error is a message, and what would be right.
+fn cleaned(entry: &str) -> Result<Clean, (String, Option<String>)> {
+    if entry.starts_with('/') {
+        let wrong =
+            || (format!("`{entry}` cannot be cleaned: it names no path, or has a component `..`"), None);
+        return PathPattern::parse(entry).map(Clean::Paths).ok_or_else(wrong);
+    }
+    entry.parse().map(Clean::Kind).map_err(|_| {
+        let names = Leftovers::ALL.map(Leftovers::name);
+        let near = suggestion::nearest(entry, names);
+        let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+        let known = format!("known here are `{}` and absolute paths", names.join("`, `"));
+        (format!("`{entry}` is nothing that can be cleaned{near}"), Some(known))
+    })
 }

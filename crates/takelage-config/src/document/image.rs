@@ -36,6 +36,10 @@ pub(crate) struct Image {
     pub(crate) tests: Option<String>,
     /// What changes in the metadata of the base image.
     pub(crate) config: Option<Config>,
+    /// What provisioning has written and the produced image is rid of: `caches`, `logs`, `identity`, `bytecode`, `temporary`,
+    /// `backups`, and absolute paths, in which `*` and `**` are patterns. `takelage inspect` shows what there is.
+    #[serde(default)]
+    pub(crate) clean: Vec<String>,
     /// All names that the produced image gets.
     #[serde(default)]
     pub(crate) tags: Vec<String>,

@@ -108,6 +108,7 @@ impl Scenario {
             container: platform.container.clone(),
             tests: (self.verifier.name == VerifierName::Testinfra && tests.is_dir()).then_some(tests),
             config: Config::default(),
+            clean: Vec::new(),
             tags: Vec::new(),
             position: Position::START,
         }

@@ -98,9 +98,9 @@ cache: yes
     /project/takelage.yml:13:47: `app` in `host_vars` must be a map, not a string
     /project/takelage.yml:13:59: unknown key `host`, did you mean `hosts`?
     /project/takelage.yml:14:5: unknown key `images`
-      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config` and `tags`
+      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config`, `clean` and `tags`
     /project/takelage.yml:15:5: unknown key `zzz`
-      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config` and `tags`
+      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config`, `clean` and `tags`
     /project/takelage.yml:16:8: `cache` must be a map, not a boolean
     ");
 }
@@ -240,7 +240,7 @@ fn the_position_is_that_of_the_file_as_written() {
     assert_snapshot!(problems("# ${\nimages: {app: {from: \"${X:-debian}\", tests: ${Y:-tests/nothing}, zzz: 1}}\n"), @r"
     /project/takelage.yml:2:45: there is no file or directory `tests/nothing`
     /project/takelage.yml:2:66: unknown key `zzz`
-      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config` and `tags`
+      known here are `from`, `bootstrap`, `playbook`, `layers`, `prepare`, `roles_path`, `extra_vars`, `inventory`, `container`, `tests`, `config`, `clean` and `tags`
     ");
     assert_snapshot!(problems("\u{feff}imäges: 1\r\nimages:\r\n  app:\r\n    fröm: 2\r\n"), @r"
     /project/takelage.yml:1:1: unknown key `imäges`, did you mean `images`?
@@ -288,5 +288,24 @@ fn aliases_and_nesting_are_bounded() {
     ");
     assert_snapshot!(problems(&" ".repeat(2 << 20)), @r"
     /project/takelage.yml:1:1: the file is longer than 1 MiB
+    ");
+}
+
+#[test]
+fn what_is_cleaned_is_known_or_a_path() {
+    assert_snapshot!(problems(
+        r#"
+images:
+  a:
+    from: debian
+    clean: [caches, cache, /srv/*.o, /, "/opt/../etc", relative/path]
+"#
+    ), @r"
+    /project/takelage.yml:5:21: `cache` is nothing that can be cleaned, did you mean `caches`?
+      known here are `caches`, `logs`, `identity`, `bytecode`, `temporary`, `backups` and absolute paths
+    /project/takelage.yml:5:38: `/` cannot be cleaned: it names no path, or has a component `..`
+    /project/takelage.yml:5:41: `/opt/../etc` cannot be cleaned: it names no path, or has a component `..`
+    /project/takelage.yml:5:56: `relative/path` is nothing that can be cleaned
+      known here are `caches`, `logs`, `identity`, `bytecode`, `temporary`, `backups` and absolute paths
     ");
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     History, ImageConfig, ImageFile, ImageId, Reference,
-    layer::{self, LayerError},
+    layer::{self, LayerError, Omitted},
 };
 
 /// What an image file is.
@@ -124,7 +124,8 @@ impl ImageArchive {
     }
 
     /// Replaces the configuration; the layers stay, so `config` must name the same.
-    pub(crate) fn with_config(mut self, config: &ImageConfig) -> Self {
+    #[must_use]
+    pub fn with_config(mut self, config: &ImageConfig) -> Self {
         self.parts.json = config.to_json();
         self.parts.config = config.clone();
         self
@@ -152,6 +153,24 @@ impl ImageArchive {
         Ok(self)
     }
 
+    /// Leaves files out of the topmost layer, whatever is in them. The layer stays, if with nothing in it. What a layer below has in their
+    /// place shows again. This reads the layer: call it where blocking is allowed.
+    pub fn omitting(mut self, omitted: &Omitted, scratch: &Path) -> Result<Self, ArchiveError> {
+        let Some(top) = self.parts.layers.pop() else { return Ok(self) };
+        let path = top.place.file.clone();
+        let scratch = directory(&path, scratch)?;
+        let stored = |source| contents::stored(&path, source);
+        let file = NamedTempFile::new_in(scratch.path()).map_err(stored)?;
+        layer::omit(&top.place, omitted, &file).map_err(|error| unmade(&path, error))?;
+        // It goes with the directory.
+        let file = file.into_temp_path().keep().map_err(|error| stored(error.error))?;
+        self.parts.layers.push(rootfs::layer(&file, &scratch)?);
+        self.parts.config.layers = self.parts.layers.iter().map(|layer| layer.digest).collect();
+        self.parts.json = self.parts.config.to_json();
+        self.scratch.push(scratch);
+        Ok(self)
+    }
+
     /// Makes one layer of all those above the lowest `below`; see [`flatten`](layer::flatten).
     pub(crate) fn flattened(mut self, below: usize, scratch: &Path) -> Result<Self, ArchiveError> {
         let (below, above) = self.parts.layers.split_at(below.min(self.parts.layers.len()));
@@ -161,11 +180,8 @@ impl ImageArchive {
         let stored = |source| contents::stored(&path, source);
         let spans = |layers: &[Layer]| layers.iter().map(|layer| layer.place.clone()).collect::<Vec<_>>();
         let file = NamedTempFile::new_in(scratch.path()).map_err(stored)?;
-        let any = layer::flatten(&spans(above), &spans(below), &file).map_err(|error| match error {
-            LayerError::Write(source) => stored(source),
-            LayerError::Read(source) => contents::read(&path, source),
-            error => contents::damaged(&path, "the layers", &error.to_string()),
-        })?;
+        let any =
+            layer::flatten(&spans(above), &spans(below), &file).map_err(|error| unmade(&path, error))?;
         let mut layers = below.to_vec();
         if any {
             // It goes with the directory.
@@ -218,6 +234,15 @@ impl ImageArchive {
     /// Writes it as a docker-archive: same image and name, same bytes.
     pub fn write(&self, to: impl io::Write) -> io::Result<()> {
         write::docker_archive(self.id(), &self.parts, self.name(), to)
+    }
+}
+
+/// Returns an error about a layer that could not be made of others.
+fn unmade(archive: &Path, error: LayerError) -> ArchiveError {
+    match error {
+        LayerError::Write(source) => contents::stored(archive, source),
+        LayerError::Read(source) => contents::read(archive, source),
+        error => contents::damaged(archive, "the layers", &error.to_string()),
     }
 }
 

@@ -4,7 +4,13 @@
 
 use tar::{EntryType, Header};
 
-use super::{member::Number, pax, stream::BLOCK, xattr::Xattr};
+use super::{
+    member::{Metadata, Number},
+    name::Name,
+    pax,
+    stream::BLOCK,
+    xattr::Xattr,
+};
 
 /// What extended headers are called. Nobody sees it.
 const EXTENDED: &[u8] = b"././@PaxHeader";
@@ -33,6 +39,22 @@ pub(super) struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Returns an entry without content that has what another one has besides.
+    pub(super) fn about(name: &'a Name, kind: EntryType, metadata: &'a Metadata) -> Self {
+        Self {
+            name: name.as_bytes(),
+            kind,
+            mode: metadata.mode,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            size: 0,
+            mtime: metadata.mtime.tv_sec,
+            link: b"",
+            device: None,
+            xattrs: &metadata.xattrs,
+        }
+    }
+
     /// Returns an entry that says that something is gone. Nothing but its name matters.
     pub(super) fn marker(name: &'a [u8]) -> Self {
         let kind = EntryType::Regular;

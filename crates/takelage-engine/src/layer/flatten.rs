@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufWriter, Write},
+    io::{BufWriter, Write},
     ops::Range,
 };
 
@@ -10,7 +10,7 @@ use tar::EntryType;
 
 use super::{
     Archive, LayerError, Limits,
-    content::{copy_content, zeros},
+    content::{copy_content, copy_part, zeros},
     digesting::Digesting,
     entry::Entry,
     marker,
@@ -94,7 +94,7 @@ impl<A: Archive, W: Write> Flat<'_, A, W> {
         if is_first {
             return self.renamed(name, (entry.layer, file.clone()));
         }
-        self.header(&Entry { link: first.as_bytes(), ..about(name, EntryType::Link, &link) })
+        self.header(&Entry { link: first.as_bytes(), ..Entry::about(name, EntryType::Link, &link.metadata) })
     }
 
     /// Writes the file that lies somewhere under another name.
@@ -114,7 +114,7 @@ impl<A: Archive, W: Write> Flat<'_, A, W> {
             }
         };
         let size = if let Kind::File(map) = &member.kind { map.size } else { 0 };
-        self.header(&Entry { size, link, device, ..about(name, kind, &member) })?;
+        self.header(&Entry { size, link, device, ..Entry::about(name, kind, &member.metadata) })?;
         if let Kind::File(map) = &member.kind {
             copy_content(&mut members, map, &mut self.to)?;
             zeros(map.size.wrapping_neg() % BLOCK as u64, &mut self.to)?;
@@ -154,32 +154,12 @@ impl<A: Archive, W: Write> Flat<'_, A, W> {
 
     fn flush(&mut self) -> Result<(), LayerError> {
         let Some((layer, run)) = self.run.take() else { return Ok(()) };
-        let length = run.end - run.start;
-        let mut part = self.layers[layer].part(run).map_err(LayerError::Read)?;
-        let copied = io::copy(&mut part, &mut self.to).map_err(LayerError::Write)?;
-        if copied == length { Ok(()) } else { Err(LayerError::Read(io::ErrorKind::UnexpectedEof.into())) }
+        copy_part(&self.layers[layer], run, &mut self.to)
     }
 
     fn finish(mut self) -> Result<(), LayerError> {
         self.flush()?;
         zeros(2 * BLOCK as u64, &mut self.to)?;
         self.to.flush().map_err(LayerError::Write)
-    }
-}
-
-/// Says of an entry what another one of the same file says.
-fn about<'a>(name: &'a Name, kind: EntryType, member: &'a Member) -> Entry<'a> {
-    let metadata = &member.metadata;
-    Entry {
-        name: name.as_bytes(),
-        kind,
-        mode: metadata.mode,
-        uid: metadata.uid,
-        gid: metadata.gid,
-        size: 0,
-        mtime: metadata.mtime.tv_sec,
-        link: b"",
-        device: None,
-        xattrs: &metadata.xattrs,
     }
 }

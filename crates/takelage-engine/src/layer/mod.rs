@@ -15,8 +15,8 @@
 //! | `tree`, `build`, `directories`: files | `xattr`, `tree`: files |
 //! | `unpack`: the rules of layers | `pack`, `packer`: the rules of layers |
 //!
-//! `merge` and `remove` read no archive and write none. `stack`, `flatten` and `listing` need no tree: the first says what
-//! several archives show, the others make one archive of them, and a list.
+//! `merge` and `remove` read no archive and write none. `stack`, `flatten`, `listing` and `omit` need no tree: the first says what
+//! several archives show, two make one archive of them, and a list, and the last makes an archive smaller.
 
 mod build;
 mod content;
@@ -34,6 +34,7 @@ mod member;
 mod members;
 mod merge;
 mod name;
+mod omit;
 mod output;
 mod pack;
 mod packer;
@@ -54,6 +55,8 @@ pub(crate) use listing::Listing;
 pub use listing::{FileKind, TreeFile};
 pub(crate) use marker::Namespace;
 pub(crate) use merge::{merge, trim};
+pub use omit::Omitted;
+pub(crate) use omit::omit;
 #[cfg(test)]
 pub(crate) use pack::Packed;
 pub(crate) use pack::{ArchiveOptions, Mounts, PackOptions, archive, pack};

@@ -7,6 +7,7 @@ use std::{
 
 use serde::Serialize;
 use takelage_engine::{ArchiveError, FileKind};
+use takelage_model::Leftovers;
 
 use super::Tree;
 
@@ -19,38 +20,6 @@ pub struct Leftover {
     pub path: PathBuf,
     /// Its length in bytes.
     pub size: u64,
-}
-
-/// Kinds of files that provisioning leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Leftovers {
-    /// What is made again when it is needed: of package managers, of users.
-    Caches,
-    /// What services and package managers have written down.
-    Logs,
-    /// What tells one machine from another, and would be the same in all containers: the machine's id, host keys, random seeds.
-    Identity,
-    /// Python's compiled modules.
-    Bytecode,
-    /// Temporary files, those of Ansible included.
-    Temporary,
-    /// Earlier versions of files, which tools keep beside them.
-    Backups,
-}
-
-impl Leftovers {
-    /// Returns the kind's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Caches => "caches",
-            Self::Logs => "logs",
-            Self::Identity => "identity",
-            Self::Bytecode => "bytecode",
-            Self::Temporary => "temporary",
-            Self::Backups => "backups",
-        }
-    }
 }
 
 /// Returns what is left in the layers from `base_layers` on, by kind and path.

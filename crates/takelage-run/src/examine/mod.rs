@@ -1,6 +1,7 @@
 //! What is in an image, and what it adds to its base.
 
 mod accounts;
+mod clean;
 mod leftovers;
 mod packages;
 mod units;
@@ -16,7 +17,8 @@ use takelage_engine::{
 };
 use takelage_model::Digest;
 
-pub use leftovers::{Leftover, Leftovers};
+pub(crate) use clean::{Cleaned, clean};
+pub use leftovers::Leftover;
 
 /// Text files longer than this, in bytes, are not read: no database of packages is, but images come from anywhere.
 const LONGEST: u64 = 64 << 20;

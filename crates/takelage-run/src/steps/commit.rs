@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use takelage_config::{Config, Image, Origin};
-use takelage_engine::{ConfigPatch, Container, Engine, Healthcheck, History, ImageConfig, ImageRecord};
+use takelage_engine::{
+    ArchiveFormat, ConfigPatch, Container, Engine, Healthcheck, History, ImageConfig, ImageRecord, Reference,
+};
 use takelage_model::{
     event::{Op, Outcome},
     label,
@@ -11,7 +13,12 @@ use takelage_model::{
 use takelage_python::{make_again, memory::Memory};
 
 use super::{Purpose, Target, layer_name, own_name};
-use crate::{Session, StepError, memory::Chain, revision::Revision};
+use crate::{
+    Session, StepError,
+    examine::{Cleaned, clean},
+    memory::Chain,
+    revision::Revision,
+};
 
 /// How the configuration of one committed layer comes about.
 #[derive(Debug)]
@@ -39,8 +46,8 @@ impl<E: Engine> Session<E> {
             let chain = match target {
                 Target::Container(container) => {
                     let name = plan.last.then(|| own_name(&self.id, &plan.image.name));
-                    let record = self.commit_container(container, &plan, name, false).await?;
-                    return Ok((Outcome::Done { summary: record.id.0.short() }, record));
+                    let (record, summary) = self.commit_container(container, &plan, name, false).await?;
+                    return Ok((Outcome::Done { summary }, record));
                 }
                 Target::Remembered(chain) => chain,
             };
@@ -54,9 +61,9 @@ impl<E: Engine> Session<E> {
                 Some(layer) if !plan.last => layer_name(&self.id, &plan.image.name, layer),
                 _ => own_name(&self.id, &plan.image.name),
             };
-            let record = self.commit_container(&container, &plan, Some(name), true).await?;
+            let (record, summary) = self.commit_container(&container, &plan, Some(name), true).await?;
             chain.remember_commit(&config, &record.id).await;
-            Ok((Outcome::Done { summary: record.id.0.short() }, record))
+            Ok((Outcome::Done { summary }, record))
         })
         .await
     }
@@ -64,7 +71,7 @@ impl<E: Engine> Session<E> {
     /// Returns what a commit depends on beside the files. When it is made is no part of that, unless that is told.
     async fn commit_key(&self, plan: &CommitPlan<'_>) -> String {
         let stamp = if self.options.source_date_epoch.is_some() { self.created() } else { String::new() };
-        format!("{:?}", self.configuration(plan, &stamp, true).await)
+        format!("{:?} {:?}", self.configuration(plan, &stamp, true).await, plan.image.clean)
     }
 
     /// Returns the image that was committed of the same before, if the engine has it.
@@ -98,20 +105,62 @@ impl<E: Engine> Session<E> {
         Ok(false)
     }
 
-    /// Commits `container`. It is stopped first, so that nothing is half written.
+    /// Commits `container`, and cleans what was made of it. It is stopped first, so that nothing is half written. Returns a summary, too.
     async fn commit_container(
         &self,
         container: &E::Container,
         plan: &CommitPlan<'_>,
         name: Option<String>,
         remembered: bool,
-    ) -> Result<ImageRecord, StepError> {
+    ) -> Result<(ImageRecord, String), StepError> {
         self.interruptible(container.stop(std::time::Duration::from_secs(10))).await?;
         let config = self.configuration(plan, &self.created(), remembered).await;
         let name = name.map(|name| name.parse()).transpose()?;
         let newest = self.options.source_date_epoch;
-        // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
-        Ok(container.commit(&config, name.as_ref(), newest).await?)
+        if plan.image.clean.is_empty() {
+            // Not interruptible: a commit takes seconds, and half of one would stay behind in the engine.
+            let record = container.commit(&config, name.as_ref(), newest).await?;
+            let summary = record.id.0.short();
+            return Ok((record, summary));
+        }
+        let mut interim = config.clone();
+        interim.labels.extend(self.run_labels(&plan.image.name, Purpose::Produce));
+        let interim = container.commit(&interim, None, newest).await?;
+        let cleaned = self.cleaned(&interim, plan, config, name).await;
+        let removed = self.engine.remove_image(&interim.id.to_string()).await;
+        let cleaned = cleaned?;
+        removed?;
+        Ok(cleaned)
+    }
+
+    /// Makes the image that `interim` is to be without what provisioning has left in it.
+    async fn cleaned(
+        &self,
+        interim: &ImageRecord,
+        plan: &CommitPlan<'_>,
+        mut config: ImageConfig,
+        name: Option<Reference>,
+    ) -> Result<(ImageRecord, String), StepError> {
+        let path = self.directory.scratch().join(format!("uncleaned-{}.tar", plan.image.name));
+        let names = [interim.id.to_string()];
+        let progress = |_, _| ();
+        self.interruptible(self.engine.save(&names, ArchiveFormat::Docker, &path, &progress)).await?;
+        let (saved, below, rules) = (path.clone(), plan.from.config.layers.len(), plan.image.clean.clone());
+        let scratch = self.directory.scratch().to_owned();
+        let clean = tokio::task::spawn_blocking(move || clean(saved, below, &rules, &scratch));
+        let clean = async { clean.await.map_err(|_| StepError::Panicked)?.map_err(StepError::from) };
+        let Cleaned { archive, files, bytes } = self.interruptible(clean).await?;
+        config.layers.clone_from(&archive.config().layers);
+        // Whether the last entry of the history stands for a layer is known to who committed.
+        config.history.clone_from(&archive.config().history);
+        let archive = archive.with_config(&config).named(name.as_ref());
+        let record = self.engine.load(archive).await?;
+        // It is as large as the image, and the run may go on for long. Its end removes what is left.
+        let _ = fs_err::tokio::remove_file(&path).await;
+        let short = record.id.0.short();
+        #[expect(clippy::cast_precision_loss, reason = "one digit of it is shown")]
+        let megabytes = bytes as f64 / 1e6;
+        Ok((record, format!("{short} without {files} files ({megabytes:.1} MB)")))
     }
 
     async fn configuration(&self, plan: &CommitPlan<'_>, created: &str, remembered: bool) -> ImageConfig {

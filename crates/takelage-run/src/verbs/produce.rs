@@ -242,13 +242,14 @@ impl<E: Engine> Session<E> {
     fn settings(&self, image: &Image) -> String {
         let layers: Vec<_> = image.layers.iter().map(|layer| (&layer.name, &layer.playbook)).collect();
         let text = format!(
-            "{layers:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+            "{layers:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
             image.prepare,
             image.roles_path,
             image.extra_vars,
             image.inventory,
             image.container,
             image.config,
+            image.clean,
             self.project.ansible,
         );
         text.replace(&self.project.root.display().to_string(), "")

@@ -1,8 +1,8 @@
-//! `diff` and `inspect`, on both engines: what is in an image.
+//! `diff` and `inspect`, on both engines: what is in an image, and what `clean:` has left out of it.
 
 use serde_json::Value;
 
-use crate::{harbour::Harbour, need_everything};
+use crate::{daemon::BASE, harbour::Harbour, need_everything};
 
 /// A task whose shell makes everything that is looked for.
 const TASKS: &str = r#"
@@ -86,6 +86,73 @@ fn docker_embedded_what_an_image_adds_is_shown() {
         assert!(of(&said["leftovers"], "/opt/cargo").is_null());
         let text = harbour.succeed(&["--engine", engine, "inspect"]).stdout;
         assert!(text.contains("\nlogs: 1 file, 5 B\n  /var/log/quay/log  5 B\n"), "{text}");
+        harbour.assert_nothing_remains_but(&[]);
+    }
+}
+
+/// A task that leaves something of every kind.
+const LEFT: &str = r"
+- name: leave
+  ansible.builtin.shell: |
+    echo line > /var/log/quay.log; echo x >> /var/log/dpkg.log; echo x > /var/cache/x
+    mkdir -p /tmp/left/over /opt/py/__pycache__ /opt/build/deep; echo x > /tmp/left/over/x
+    echo x > /opt/py/__pycache__/m.pyc; echo x > /opt/py/m.py; echo x > /opt/build/deep/a.o; ln /opt/build/deep/a.o /opt/a.o
+    echo 0123 > /etc/machine-id; chmod 0444 /etc/machine-id; echo x > /opt/build/keep.c
+";
+
+#[test]
+fn docker_embedded_an_image_is_cleaned_of_what_provisioning_left() {
+    need_everything!();
+    for (name, engine) in [("e2e-clean-docker", "docker"), ("e2e-clean-embedded", "embedded")] {
+        let file = |clean: &str| {
+            format!(
+                "name: {name}\nimages:\n  app:\n    from: {BASE}\n    playbook: app.yml\n    tests: tests\n    config: \
+                 {{cmd: [sleep, infinity]}}\n    {clean}tags: [takelage-e2e/{name}:1]\n"
+            )
+        };
+        let harbour = Harbour::with_file(
+            name,
+            &file("clean: [caches, logs, identity, bytecode, temporary, backups, '/opt/**/*.o']\n    "),
+        );
+        harbour.tasks(LEFT.trim_start());
+        let produced = harbour.succeed(&["--engine", engine, "produce"]);
+        assert!(produced.stderr.contains(" without 8 files ("), "{produced}");
+        assert_eq!(harbour.interim_images(), Vec::<String>::new());
+        let said = read(&harbour, engine, &["inspect"]);
+        assert_eq!(said["leftovers"], serde_json::json!([]), "{said:#}");
+        assert_eq!(said["config"]["labels"].get("takelage.project"), None, "{said:#}");
+        let difference = &read(&harbour, engine, &["diff"])["difference"];
+        let files = &difference["files"];
+        for gone in [
+            "/tmp/left",
+            "/opt/py/__pycache__",
+            "/opt/build/deep/a.o",
+            "/var/cache/x",
+            "/var/log/quay.log",
+            "/opt/a.o",
+        ] {
+            assert!(of(files, gone).is_null(), "{gone}: {files:#}");
+        }
+        // What the base has shows again.
+        assert!(of(files, "/var/log/dpkg.log").is_null(), "{files:#}");
+        assert_eq!(of(files, "/etc/machine-id")["after"]["size"], 0, "{files:#}");
+        assert_eq!(of(files, "/etc/machine-id")["after"]["mode"], "0444", "{files:#}");
+        for stays in ["/opt/py/m.py", "/opt/build/keep.c", "/opt/build/deep"] {
+            assert!(of(files, stays)["after"].is_object(), "{stays}: {files:#}");
+        }
+        // A container of it runs.
+        harbour.write(
+            "tests/test_app.py",
+            "def test_file(host):\n    assert host.file('/opt/py/m.py').exists\n",
+        );
+        harbour.succeed(&["--engine", engine, "test"]);
+        // The same again is remembered, and another `clean:` makes another image of what is remembered.
+        let again = harbour.succeed(&["--engine", engine, "produce"]);
+        assert!(again.stderr.contains("is the same"), "{again}");
+        harbour.write("takelage.yml", &file(""));
+        harbour.succeed(&["--engine", engine, "test"]);
+        let difference = &read(&harbour, engine, &["diff"])["difference"];
+        assert!(of(&difference["files"], "/opt/a.o")["after"].is_object(), "{difference:#}");
         harbour.assert_nothing_remains_but(&[]);
     }
 }

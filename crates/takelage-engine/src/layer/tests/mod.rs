@@ -9,6 +9,7 @@ mod gnu;
 mod hostile;
 mod listing;
 mod merge;
+mod omit;
 mod overlay;
 mod pack;
 mod remove;
