@@ -61,6 +61,9 @@ pub struct ContainerSpec {
     pub processes: Option<u32>,
     /// Limits of each process.
     pub ulimits: Vec<Ulimit>,
+    /// Nobody uses it after this boot of the machine: its file system need not wait for the disk when a process asks for that. What
+    /// is made of it is as durable as ever. An engine may take no notice.
+    pub ephemeral: bool,
 }
 
 impl ContainerSpec {
@@ -88,6 +91,7 @@ impl ContainerSpec {
             shm_size: None,
             processes: None,
             ulimits: Vec::new(),
+            ephemeral: false,
         }
     }
 }

@@ -176,7 +176,8 @@ fn fill(
     let user = spec.user.clone().or_else(|| Some(image.user.clone()).filter(|user| !user.is_empty()));
     let workdir = if image.workdir.is_empty() { "/".to_owned() } else { image.workdir.clone() };
     let systemd = matches!(spec.startup, Startup::Systemd(_));
-    let upper = Upper { tree: directory.join("upper"), work: directory.join("work") };
+    let upper =
+        Upper { tree: directory.join("upper"), work: directory.join("work"), volatile: spec.ephemeral };
     fs::create_dir(&upper.tree)?;
     fs::set_permissions(&upper.tree, std::fs::Permissions::from_mode(0o755))?;
     let above = lowers.len();

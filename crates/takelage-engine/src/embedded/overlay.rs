@@ -30,11 +30,34 @@ pub(super) struct Upper {
     pub(super) tree: PathBuf,
     /// On the same file system; empty.
     pub(super) work: PathBuf,
+    /// Whether nothing that is written waits for the disk, whatever a process asks for: the tree counts until the machine stops.
+    #[serde(default)]
+    pub(super) volatile: bool,
 }
+
+/// Where the kernel notes, below `work`, that a tree was written to without waiting for the disk. It refuses such a tree later, as it
+/// cannot know whether the machine has stopped meanwhile.
+const WAS_VOLATILE: &str = "work/incompat/volatile";
 
 impl Stack {
     /// Mounts it at `target`. In a user namespace the markers are `user.` attributes.
     pub(super) fn mount(&self, target: &Path, in_user_namespace: bool) -> io::Result<()> {
+        let Some(upper) = self.upper.as_ref().filter(|upper| upper.volatile) else {
+            return self.mount_as_it_is(target, in_user_namespace);
+        };
+        match fs_err::remove_dir_all(upper.work.join(WAS_VOLATILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.mount_as_it_is(target, in_user_namespace).or_else(|error| {
+            // Linux before 5.10 knows no such thing.
+            let upper = Upper { volatile: false, ..upper.clone() };
+            let plain = Self { lowers: self.lowers.clone(), upper: Some(upper) };
+            plain.mount_as_it_is(target, in_user_namespace).map_err(|_| error)
+        })
+    }
+
+    fn mount_as_it_is(&self, target: &Path, in_user_namespace: bool) -> io::Result<()> {
         let named = |error: rustix::io::Errno, what: &str| {
             let error = io::Error::from(error);
             io::Error::new(error.kind(), format!("cannot mount an overlay ({what}): {error}"))
@@ -53,8 +76,8 @@ impl Stack {
         for (key, value) in self.options(in_user_namespace) {
             fsconfig_set_string(fd, key, value.as_path()).map_err(|error| named(error, key))?;
         }
-        if in_user_namespace {
-            fsconfig_set_flag(fd, "userxattr").map_err(|error| named(error, "userxattr"))?;
+        for flag in self.flags(in_user_namespace) {
+            fsconfig_set_flag(fd, flag).map_err(|error| named(error, flag))?;
         }
         fsconfig_create(fd).map_err(|error| named(error, "create"))?;
         let mount = fsmount(fd, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
@@ -78,6 +101,13 @@ impl Stack {
         options
     }
 
+    fn flags(&self, in_user_namespace: bool) -> impl Iterator<Item = &'static str> {
+        let volatile = self.upper.as_ref().is_some_and(|upper| upper.volatile);
+        [("userxattr", in_user_namespace), ("volatile", volatile)]
+            .into_iter()
+            .filter_map(|(flag, is_set)| is_set.then_some(flag))
+    }
+
     fn mount_by_options(&self, target: &Path, in_user_namespace: bool) -> io::Result<()> {
         let escaped = |path: &Path| {
             path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:").replace(',', "\\,")
@@ -87,8 +117,8 @@ impl Stack {
         for (key, value) in self.options(in_user_namespace) {
             options = format!("{options},{key}={}", escaped(&value));
         }
-        if in_user_namespace {
-            options.push_str(",userxattr");
+        for flag in self.flags(in_user_namespace) {
+            options = format!("{options},{flag}");
         }
         let options = std::ffi::CString::new(options)?;
         rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), Some(options.as_c_str()))?;

@@ -44,6 +44,32 @@ mod embedded_alone {
 
     use crate::base::say;
 
+    #[tokio::test]
+    async fn an_ephemeral_container_does_not_wait_for_the_disk() {
+        let Some((bench, _scratch)) = super::bench().await else { return };
+        for ephemeral in [true, false] {
+            let spec = takelage_engine::ContainerSpec { ephemeral, ..bench.spec() };
+            bench
+                .with(&spec, async |container| {
+                    let root = "busybox awk '$2 == \"/\" {print $4}' /proc/mounts";
+                    // `volatile`, or `fsync=volatile` in newer kernels.
+                    assert_eq!(say(&container, root).await.contains("volatile"), ephemeral);
+                    say(&container, "echo here > /file && busybox sync").await;
+                    // The kernel would refuse the same tree a second time.
+                    container.stop(std::time::Duration::ZERO).await.unwrap();
+                    container.start().await.unwrap();
+                    assert_eq!(say(&container, "cat /file").await, "here");
+                    container.stop(std::time::Duration::ZERO).await.unwrap();
+                    assert!(!container.get("/file").await.unwrap().is_empty());
+                    let snapshot = container.snapshot(&std::collections::BTreeMap::new()).await.unwrap();
+                    container.start().await.unwrap();
+                    assert_eq!(say(&container, "cat /file").await, "here");
+                    bench.engine.remove_snapshot(&snapshot).await.unwrap();
+                })
+                .await;
+        }
+    }
+
     /// What systemd makes where it takes a hierarchy of control groups for its own, and how it marks it.
     fn marks() -> BTreeSet<String> {
         let mut marks = BTreeSet::new();

@@ -111,6 +111,7 @@ impl<E: Engine> Session<E> {
             labels: self.labels(&image.name, Purpose::Bootstrap, &image_record),
             startup: Startup::Wait,
             network: takelage_engine::Network::None,
+            ephemeral: true,
             ..ContainerSpec::new(container_name(self, &image.name, Purpose::Bootstrap), image_record.id)
         };
         let work = async {

@@ -98,6 +98,8 @@ impl<E: Engine> Session<E> {
         }
         let mut spec = spec(image, container_name(self, &image.name, purpose), from, startup);
         let settings = settings(&spec);
+        // The kept one may be used after the machine has stopped.
+        spec.ephemeral = purpose != Purpose::Develop;
         spec.labels = image.container.labels.clone().into_iter().collect();
         spec.labels.extend(self.labels(&image.name, purpose, from));
         spec.labels.insert(label::SETTINGS.to_owned(), settings);

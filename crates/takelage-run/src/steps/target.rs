@@ -148,7 +148,13 @@ impl<E: Engine> Session<E> {
             Network::Private(_) => Network::Private(String::new()),
             network => network.clone(),
         };
-        let seen = ContainerSpec { name: String::new(), labels: BTreeMap::new(), network, ..spec.clone() };
+        let seen = ContainerSpec {
+            name: String::new(),
+            labels: BTreeMap::new(),
+            network,
+            ephemeral: false,
+            ..spec.clone()
+        };
         let start = Start::from([
             (IMAGE, spec.image.to_string()),
             ("a setting below `container:`", settings(&seen)),
