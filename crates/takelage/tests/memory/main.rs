@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its own work fails")]
 
+mod by_text;
 mod checks;
 mod develop;
 mod edits;

@@ -162,3 +162,56 @@ impl Owner {
         fs::futimens(file, &times(self.mtime)).map_err(LayerError::tree("set the time of", name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::MetadataExt as _, path::Path};
+
+    use super::*;
+
+    fn owner() -> Owner {
+        let own = fs_err::metadata("/proc/self").unwrap();
+        let mtime = Timespec { tv_sec: 1_000_000_000, tv_nsec: 0 };
+        Owner { uid: own.uid(), gid: own.gid(), mode: 0o640, mtime }
+    }
+
+    fn unwritten(directory: &Path, number: usize, is_writable: bool) -> Unwritten {
+        let path = directory.join(number.to_string());
+        let file = fs_err::File::create(&path).unwrap().into_parts().0;
+        let file = if is_writable { file } else { fs_err::File::open(&path).unwrap().into_parts().0 };
+        let name = Name::parse(number.to_string().as_bytes(), 100).unwrap();
+        Unwritten { name, file, content: vec![b'x'; number], owner: owner() }
+    }
+
+    #[test]
+    fn all_files_are_written_whoever_writes_them() {
+        let directory = tempfile::tempdir().unwrap();
+        for count in [0, 1, FILES - 1, FILES, 10 * FILES + 1] {
+            let mut writers = Writers::default();
+            for number in 0..count {
+                writers.write(unwritten(directory.path(), number, true)).unwrap();
+            }
+            writers.finish().unwrap();
+            for number in 0..count {
+                let about = fs_err::metadata(directory.path().join(number.to_string())).unwrap();
+                assert_eq!((about.len(), about.mode() & 0o7777), (number as u64, 0o640));
+                assert_eq!(about.mtime(), 1_000_000_000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_and_names_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        for count in [1, FILES, 20 * FILES] {
+            let mut writers = Writers::default();
+            let written = (1..=count)
+                .try_for_each(|number| writers.write(unwritten(directory.path(), number, number != 1)));
+            let failed = written.and_then(|()| writers.finish()).unwrap_err();
+            assert!(
+                matches!(&failed, LayerError::Tree { step: "write", path, .. } if path == Path::new("1")),
+                "{failed:?}"
+            );
+        }
+    }
+}
